@@ -1,0 +1,159 @@
+//! The admin door: missions, messages, requests, health.
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::mission::{MissionStatus, TerminalReason};
+
+/// `GET /api/health`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HealthResponse {
+    /// Always `ok` when it answers.
+    pub status: String,
+    /// The package's version.
+    pub version: String,
+    /// Which build is running.
+    pub build_id: String,
+    /// Whether the other routes want a bearer token.
+    pub auth_required: bool,
+    /// The daemon's process id.
+    pub pid: u32,
+}
+
+/// `POST /api/control/missions`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "names are the contract's")]
+pub struct CreateMissionParams {
+    pub title: Option<String>,
+    pub prompt: Option<String>,
+    pub backend: Option<String>,
+    pub model_override: Option<String>,
+    pub model_effort: Option<String>,
+    pub workspace_id: Option<String>,
+    pub agent: Option<String>,
+    pub config_profile: Option<String>,
+    pub parent_mission_id: Option<Uuid>,
+    pub working_directory: Option<String>,
+}
+
+/// A mission as the admin API shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "names are the contract's")]
+pub struct MissionView {
+    pub id: Uuid,
+    pub title: String,
+    pub status: MissionStatus,
+    pub terminal_reason: Option<TerminalReason>,
+    pub backend: String,
+    pub model_override: Option<String>,
+    pub model_effort: Option<String>,
+    pub workspace_id: Uuid,
+    pub parent_mission_id: Option<Uuid>,
+    pub boss: Option<String>,
+    pub task_key: Option<String>,
+    pub working_directory: Option<String>,
+    pub session_id: Option<String>,
+    pub turns: u32,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub ended_at: Option<DateTime<Utc>>,
+}
+
+/// `GET /api/control/missions`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "names are the contract's")]
+pub struct ListMissionsParams {
+    /// 50 unless told, at most 200.
+    pub limit: Option<u32>,
+    pub cursor: Option<String>,
+    /// Comma-separated statuses.
+    pub status: Option<String>,
+    pub parent: Option<Uuid>,
+    pub workspace: Option<Uuid>,
+}
+
+/// A page of missions, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "names are the contract's")]
+pub struct MissionPage {
+    pub missions: Vec<MissionView>,
+    pub next_cursor: Option<String>,
+}
+
+/// `GET /api/control/missions/:id/events`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "names are the contract's")]
+pub struct EventsParams {
+    /// 100 unless told, at most 1000.
+    pub limit: Option<u32>,
+    pub offset: Option<u64>,
+    pub since_seq: Option<i64>,
+    /// Comma-separated event types.
+    pub types: Option<String>,
+}
+
+/// `POST /api/control/message`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "names are the contract's")]
+pub struct MessageParams {
+    pub content: String,
+    #[serde(default)]
+    pub mission_id: Option<Uuid>,
+}
+
+/// Where the message went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "names are the contract's")]
+pub struct MessageResponse {
+    pub id: String,
+    pub queued: bool,
+    pub mission_id: Uuid,
+}
+
+/// `POST /api/control/missions/:id/resume`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "names are the contract's")]
+pub struct ResumeMissionParams {
+    pub content: Option<String>,
+}
+
+/// A pending question or permission.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "names are the contract's")]
+pub struct RequestView {
+    pub request_id: String,
+    pub mission_id: Uuid,
+    pub kind: String,
+    pub title: String,
+    pub detail: Value,
+    pub opened_at: DateTime<Utc>,
+}
+
+/// What is running and what waits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "names are the contract's")]
+pub struct ProgressView {
+    pub mission_id: Uuid,
+    pub title: String,
+    pub status: MissionStatus,
+    pub seconds: u64,
+    pub last_activity: String,
+}
+
+/// A waiting message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "names are the contract's")]
+pub struct QueuedMessage {
+    pub id: String,
+    pub mission_id: Uuid,
+    pub content: String,
+    pub queued_at: DateTime<Utc>,
+}

@@ -1,0 +1,116 @@
+//! Events of a mission: what every stream, page and transcript shows.
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::mission::{MissionStatus, TerminalReason};
+
+/// Tokens of one turn, as the harness reported them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Usage {
+    /// Tokens sent to the model, cached ones included.
+    pub input_tokens: u64,
+    /// Tokens the model produced.
+    pub output_tokens: u64,
+    /// Cost of this turn in US dollars, where the harness tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "f64")]
+    pub cost_usd: Option<f64>,
+}
+
+/// The payload of an event. The tag is the event's type in SQLite, in SSE and in filters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "field names are the contract's; the variants carry the explanation")]
+pub enum EventBody {
+    /// Progress of preparation and of the queue; first frame of a stream.
+    Status { state: String, queue_len: u64 },
+    /// A message for the harness; `queued` when it waits for the running turn to end.
+    UserMessage { id: String, content: String, queued: bool },
+    /// The model's reasoning.
+    Thinking { content: String, done: bool },
+    /// New text only, never a repetition.
+    TextDelta { content: String },
+    /// A tool call starts.
+    ToolCall { tool_call_id: String, name: String, args: Value },
+    /// Its result, with the same `tool_call_id`.
+    ToolResult { tool_call_id: String, name: String, result: Value, is_error: bool },
+    /// One whole message of the assistant.
+    AssistantMessage {
+        id: String,
+        content: String,
+        success: bool,
+        cost_cents: f64,
+        usage: Usage,
+        model: Option<String>,
+    },
+    /// Something went wrong.
+    Error { code: String, message: String },
+    /// The mission went into another state.
+    MissionStatusChanged { status: MissionStatus, terminal_reason: Option<TerminalReason> },
+    /// A question or permission is waiting for an answer.
+    RequestOpened { request_id: String, kind: String, title: String, detail: Value },
+    /// It was answered.
+    RequestAnswered { request_id: String, decision: String },
+    /// Tokens and cost of a finished turn.
+    Usage(Usage),
+    /// The worker reported its outcome by the tool.
+    OutcomeReported { outcome: String, summary: String, blocker: Option<String> },
+    /// Output beyond the stored limit stays in the log file.
+    OutputElided { stored_bytes: u64, log_path: String },
+    /// A message of the harness that we do not know.
+    HarnessRaw { raw: Value },
+}
+
+impl EventBody {
+    /// The type tag.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Status { .. } => "status",
+            Self::UserMessage { .. } => "user_message",
+            Self::Thinking { .. } => "thinking",
+            Self::TextDelta { .. } => "text_delta",
+            Self::ToolCall { .. } => "tool_call",
+            Self::ToolResult { .. } => "tool_result",
+            Self::AssistantMessage { .. } => "assistant_message",
+            Self::Error { .. } => "error",
+            Self::MissionStatusChanged { .. } => "mission_status_changed",
+            Self::RequestOpened { .. } => "request_opened",
+            Self::RequestAnswered { .. } => "request_answered",
+            Self::Usage(_) => "usage",
+            Self::OutcomeReported { .. } => "outcome_reported",
+            Self::OutputElided { .. } => "output_elided",
+            Self::HarnessRaw { .. } => "harness_raw",
+        }
+    }
+}
+
+/// A stored event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Event {
+    /// Position in the one log of this daemon; increasing, never reused.
+    pub sequence: i64,
+    /// Whose event it is.
+    pub mission_id: Uuid,
+    /// When it was stored.
+    pub timestamp: DateTime<Utc>,
+    /// Type and fields.
+    #[serde(flatten)]
+    pub body: EventBody,
+}
+
+/// A page of events.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EventPage {
+    /// In order of sequence.
+    pub events: Vec<Event>,
+    /// All events of the mission that match the filter.
+    pub total: u64,
+    /// Pass as `since_seq` to go on; absent at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64")]
+    pub next_since_seq: Option<i64>,
+}

@@ -1,0 +1,138 @@
+//! Workspaces and backends.
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Where runs of a workspace live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkspaceKind {
+    /// The machine itself, without isolation. Its id is the nil UUID.
+    Host,
+    /// A systemd-nspawn sandbox.
+    Container,
+}
+
+/// How a sandbox reaches the network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NetworkMode {
+    /// The host's network.
+    #[default]
+    Host,
+    /// Loopback only.
+    None,
+}
+
+/// Limits of a sandbox and of each run in it. Zero or absent: the default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Memory of one run in bytes.
+    pub memory_bytes: Option<u64>,
+    /// CPU of one run in thousandths of a core.
+    pub cpu_millis: Option<u32>,
+    /// Processes and threads of one run.
+    pub pids: Option<u32>,
+}
+
+/// `POST /api/workspaces`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CreateWorkspaceParams {
+    /// Lower-case name, unique.
+    pub name: String,
+    /// Host directories bound writable at their own path (a repository's root).
+    pub binds: Vec<String>,
+    /// Network of the sandbox.
+    pub network: NetworkMode,
+    /// Limits of each run.
+    pub limits: Limits,
+}
+
+/// State of a workspace's sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SandboxState {
+    /// Not running; starts on first use.
+    Stopped,
+    /// Running, nothing in it.
+    Ready,
+    /// Running with at least one run.
+    Busy,
+    /// Could not be started; `detail` says why.
+    Error,
+}
+
+/// A workspace as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "names are the contract's")]
+pub struct WorkspaceView {
+    pub id: Uuid,
+    pub name: String,
+    pub kind: WorkspaceKind,
+    pub state: SandboxState,
+    pub detail: Option<String>,
+    pub root: String,
+    pub image: Option<String>,
+    pub binds: Vec<String>,
+    pub network: NetworkMode,
+    pub limits: Limits,
+    pub created_at: DateTime<Utc>,
+}
+
+/// `POST /api/workspaces/:id/exec`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExecParams {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Directory inside the workspace.
+    pub cwd: Option<String>,
+    /// 60 unless told, at most 3600.
+    pub timeout_seconds: Option<u64>,
+}
+
+/// How an exec ended. Output is cut at 64 KiB each, head and tail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "names say it")]
+pub struct ExecResponse {
+    pub exit_code: Option<i32>,
+    pub signal: Option<i32>,
+    pub reason: Option<String>,
+    pub stdout: String,
+    pub stderr: String,
+    pub milliseconds: u64,
+}
+
+/// How a backend authenticates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "names are the contract's")]
+pub enum AuthKind {
+    ApiKey,
+    Oauth,
+    CliLogin,
+    None,
+}
+
+/// One row of `get_backend_auth_status` and `GET /api/backends`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BackendStatus {
+    /// The backend's id.
+    pub backend: String,
+    /// Whether its program was found.
+    pub installed: bool,
+    /// The program's version; empty when not installed.
+    pub version: String,
+    /// Whether a worker could start now.
+    pub ready: bool,
+    /// How it would authenticate.
+    pub auth: AuthKind,
+    /// Why it is not ready and what to do; a word of confirmation otherwise.
+    pub reason: String,
+    /// Model used when a worker names none; empty when the backend has none.
+    pub default_model: String,
+}

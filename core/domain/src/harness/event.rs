@@ -1,0 +1,105 @@
+//! The one normalised event type that every codec produces.
+
+use serde_json::Value;
+
+use crate::api::Usage;
+
+/// Why a turn failed, from structure and never from prose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureClass {
+    /// The provider refuses for now.
+    RateLimited {
+        /// Unix time in seconds when it may work again, where the provider tells.
+        resets_at: Option<i64>,
+    },
+    /// Credentials are missing or refused.
+    Auth,
+    /// Anything else the harness reports.
+    Harness,
+}
+
+/// What one line of a harness's output means.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HarnessEvent {
+    /// The harness told its session id (for resuming).
+    SessionStarted {
+        /// Its own id.
+        session_id: String,
+        /// Model in use.
+        model: Option<String>,
+    },
+    /// A piece of reasoning; `done` closes it and carries no repetition.
+    Thinking {
+        /// New text.
+        content: String,
+        /// Whether this block is complete.
+        done: bool,
+    },
+    /// New text of the assistant.
+    TextDelta {
+        /// New text only.
+        content: String,
+    },
+    /// A whole message of the assistant (text blocks joined).
+    AssistantMessage {
+        /// The harness's id of the message.
+        id: String,
+        /// All of its text.
+        content: String,
+        /// Model that wrote it.
+        model: Option<String>,
+    },
+    /// A tool starts.
+    ToolCall {
+        /// Id that the result repeats.
+        id: String,
+        /// Tool name.
+        name: String,
+        /// Arguments.
+        args: Value,
+    },
+    /// A tool ended.
+    ToolResult {
+        /// Id of the call.
+        id: String,
+        /// What it returned.
+        result: Value,
+        /// Whether the tool failed.
+        is_error: bool,
+    },
+    /// The harness asks for a permission or an answer.
+    Request {
+        /// Id to answer with.
+        request_id: String,
+        /// `permission` or `question`.
+        kind: String,
+        /// One line.
+        title: String,
+        /// Everything needed to answer (tool name, input).
+        detail: Value,
+    },
+    /// A passing fault (a retry, a rate limit warning).
+    Warning {
+        /// Stable code.
+        code: String,
+        /// What happened.
+        message: String,
+    },
+    /// The turn is over: the terminal event of the protocol.
+    TurnEnded {
+        /// Whether the harness says it succeeded.
+        success: bool,
+        /// Whether it was stopped by an interrupt.
+        interrupted: bool,
+        /// Why it failed.
+        failure: Option<FailureClass>,
+        /// Final text or error message.
+        message: String,
+        /// Tokens and cost of this turn only.
+        usage: Usage,
+    },
+    /// Known and without meaning for us; not stored.
+    Ignored,
+    /// Unknown: kept as it is.
+    Raw(Value),
+}

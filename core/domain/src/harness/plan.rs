@@ -1,0 +1,104 @@
+//! What an adapter wants done before and at the start of a run: values, applied elsewhere.
+
+use std::collections::BTreeMap;
+
+use crate::api::Effort;
+
+/// An MCP server to wire into a harness.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct McpServer {
+    /// Name under which the model sees it.
+    pub name: String,
+    /// Program inside the workspace.
+    pub command: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its environment; never a model key.
+    pub env: BTreeMap<String, String>,
+}
+
+/// How the harness asks for permission.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PermissionMode {
+    /// Ask for what is not allowed.
+    Default,
+    /// Plan only.
+    Plan,
+    /// Edits need no question.
+    AcceptEdits,
+    /// The sandbox is the boundary.
+    #[default]
+    Bypass,
+}
+
+/// Everything an adapter may need to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaunchRequest {
+    /// Program as seen inside the workspace.
+    pub program: String,
+    /// Directory of the run.
+    pub cwd: String,
+    /// Directory of the mission that persists (HOME, session files), as seen inside.
+    pub mission_dir: String,
+    /// Session id to start or to resume.
+    pub session_id: String,
+    /// Whether the session exists already.
+    pub resume: bool,
+    /// Model.
+    pub model: Option<String>,
+    /// Effort.
+    pub effort: Option<Effort>,
+    /// Permissions.
+    pub permission: PermissionMode,
+    /// MCP servers.
+    pub mcp_servers: Vec<McpServer>,
+    /// Text for the harness's context file.
+    pub instructions: String,
+    /// Credentials and settings found on the host, for the harness's process only.
+    pub credentials: BTreeMap<String, String>,
+    /// Extra environment of the worker.
+    pub env: BTreeMap<String, String>,
+    /// `command` backend only: argv, or empty.
+    pub command: Vec<String>,
+    /// The first message.
+    pub prompt: String,
+}
+
+/// A file to write before the run, inside the mission's or the working directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedFile {
+    /// Absolute path as seen inside.
+    pub path: String,
+    /// Whole content.
+    pub content: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// An existing file that we did not write is left alone.
+    pub keep_existing: bool,
+}
+
+/// How messages reach the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StdinMode {
+    /// No stdin at all: one turn a process.
+    Null,
+    /// NDJSON messages; the process lives over several turns.
+    Protocol,
+}
+
+/// What to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaunchPlan {
+    /// Program and arguments; never a secret.
+    pub argv: Vec<String>,
+    /// Complete environment of the process.
+    pub env: BTreeMap<String, String>,
+    /// Directory.
+    pub cwd: String,
+    /// Files to write first.
+    pub files: Vec<PlannedFile>,
+    /// How messages are delivered.
+    pub stdin: StdinMode,
+    /// Whether stdout is a protocol (`stdout.ndjson`) or plain text (`stdout.log`).
+    pub stdout_is_protocol: bool,
+}

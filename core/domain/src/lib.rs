@@ -1,0 +1,13 @@
+//! Values and decisions of sandboxed-sh. Pure: no tokio, no files, no clock, no network.
+//!
+//! - [`api`]: parameters and responses of every operation, the one contract of all doors.
+//! - [`mission`]: the life of a mission as a state machine, and how an outcome is judged.
+//! - [`harness`]: launch plan and codec for each harness, one normalised event type.
+//! - [`sandbox`]: from a workspace's wishes to an ordered plan of mounts, argv and limits.
+//! - [`policy`]: limits and validation rules shared by all doors.
+
+pub mod api;
+pub mod harness;
+pub mod mission;
+pub mod policy;
+pub mod sandbox;

@@ -1,0 +1,5 @@
+//! The life of a mission.
+
+mod status;
+
+pub use status::*;

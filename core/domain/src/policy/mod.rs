@@ -1,0 +1,1 @@
+//! Limits and validation rules shared by all doors.

@@ -1,0 +1,1 @@
+//! From a workspace wish to an ordered plan.
