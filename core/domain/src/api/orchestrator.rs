@@ -653,4 +653,3 @@ pub const TOOL_NAMES: [&str; 11] = [
     "answer_worker",
     "report_outcome",
 ];
-

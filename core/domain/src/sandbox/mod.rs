@@ -1,1 +1,22 @@
-//! From a workspace wish to an ordered plan.
+//! From a workspace wish to an ordered plan: what is mounted where, with which capabilities, limits and arguments.
+//!
+//! - [`spec`]: what a sandbox is asked to be.
+//! - [`plan`]: the same as layers, arguments and environment; a value that can be shown and compared.
+//! - [`repository`]: how a git repository is bound so that the owner's next `git` on the host runs nobody else's code.
+//! - [`uids`]: which user ids a sandbox gets.
+//! - [`paths`]: which paths can be expressed to the tools underneath.
+
+pub mod paths;
+pub mod plan;
+pub mod repository;
+pub mod spec;
+pub mod uids;
+
+pub use paths::{PathRefused, check_layer, check_target, quote_bind};
+pub use plan::{
+    INSIDE_CONTROL, INSIDE_RUNNER, OverlayPlan, SandboxPlan, WORKLOAD_CAPABILITIES, dropped_capabilities,
+    plan,
+};
+pub use repository::{RepositoryLayout, repository_binds};
+pub use spec::{Bind, IdMap, Limits, Network, Registration, SandboxSpec, SpecError};
+pub use uids::{FIRST_UID_BASE, LAST_UID_BASE, UIDS_PER_SANDBOX, next_uid_base};
