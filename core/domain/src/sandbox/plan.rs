@@ -154,8 +154,6 @@ fn base_arguments() -> impl Iterator<Item = &'static str> {
         // A core dump may hold a key; many descriptors are normal for build tools.
         "--rlimit=CORE=0",
         "--rlimit=NOFILE=8192:65536",
-        // When memory is short on the host, a sandbox goes before the daemon.
-        "--oom-score-adjust=300",
     ]
     .into_iter()
 }

@@ -33,7 +33,6 @@ fn the_whole_command_line_is_as_written_here() {
         "--timezone=off",
         "--rlimit=CORE=0",
         "--rlimit=NOFILE=8192:65536",
-        "--oom-score-adjust=300",
         "--register=no",
         "--keep-unit",
         "--directory=/d/workspaces/1/root",

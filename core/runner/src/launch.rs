@@ -1,0 +1,311 @@
+//! `sandbox-runner launch`: carries out a [`LaunchPlan`], then becomes nspawn.
+//!
+//! Everything it mounts lives in a mount namespace of its own, which ends with nspawn and the sandbox: whatever is
+//! killed, no mount stays on the host. Files of the layers are stored as root's and shifted to the sandbox's ids by
+//! idmapped clones of the layers, because overlayfs itself cannot be idmapped.
+//!
+//! It is a step between the daemon and nspawn, in a process of its own, since changing the mount namespace, the session
+//! and the cgroup of a threaded daemon is not possible.
+
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
+use nix::unistd::{self, ForkResult, Gid, Pid, Uid};
+use serde::{Deserialize, Serialize};
+
+/// Exit status when a step before nspawn failed.
+pub const EXIT_LAUNCH_FAILED: u8 = 70;
+
+/// What `launch` reads from its stdin, as JSON, to the end. nspawn gets the launcher's own environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchPlan {
+    /// Root of the image; becomes the lower layer.
+    pub image: PathBuf,
+    /// Holds `upper` and `work`.
+    pub layer: PathBuf,
+    /// Where the root is mounted.
+    pub merged: PathBuf,
+    /// Host id of the sandbox's root.
+    pub uid_base: u32,
+    /// How many ids.
+    pub uid_count: u32,
+    /// `cgroup.procs` files to join.
+    pub cgroups: Vec<PathBuf>,
+    /// nspawn and its arguments.
+    pub argv: Vec<String>,
+}
+
+/// One JSON line on stderr when a step failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchFailure {
+    /// Which step: `read_plan`, `namespace`, `idmap`, `overlay`, `cgroup`, `oom_score`, `session`, `exec`.
+    pub step: String,
+    /// Error number of the kernel, when it was the kernel's.
+    pub errno: Option<i32>,
+    /// What happened, with the path.
+    pub message: String,
+}
+
+impl LaunchFailure {
+    fn new(step: &str, message: impl Into<String>) -> Self {
+        Self { step: step.to_owned(), errno: None, message: message.into() }
+    }
+}
+
+/// Names the step and the thing an error belongs to.
+trait Step<T> {
+    fn step(self, step: &str, what: impl FnOnce() -> String) -> Result<T, LaunchFailure>;
+}
+
+impl<T> Step<T> for nix::Result<T> {
+    fn step(self, step: &str, what: impl FnOnce() -> String) -> Result<T, LaunchFailure> {
+        self.map_err(|errno| LaunchFailure {
+            step: step.to_owned(),
+            errno: Some(errno as i32),
+            message: format!("{}: {}", what(), errno.desc()),
+        })
+    }
+}
+
+impl<T> Step<T> for std::io::Result<T> {
+    fn step(self, step: &str, what: impl FnOnce() -> String) -> Result<T, LaunchFailure> {
+        self.map_err(|error| LaunchFailure {
+            step: step.to_owned(),
+            errno: error.raw_os_error(),
+            message: format!("{}: {error}", what()),
+        })
+    }
+}
+
+/// Reads the plan, carries it out and becomes nspawn; returns only when that failed.
+pub fn main() -> ExitCode {
+    let Err(failure) = launch();
+    let line = serde_json::to_string(&failure).unwrap_or_else(|_| failure.message.clone());
+    // Nobody is left to tell when stderr is gone as well.
+    let _ = writeln!(std::io::stderr(), "{line}");
+    ExitCode::from(EXIT_LAUNCH_FAILED)
+}
+
+fn launch() -> Result<std::convert::Infallible, LaunchFailure> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).step("read_plan", || "stdin".into())?;
+    let plan: LaunchPlan =
+        serde_json::from_str(&text).map_err(|e| LaunchFailure::new("read_plan", e.to_string()))?;
+    let argv = plan
+        .argv
+        .iter()
+        .map(|word| CString::new(word.as_str()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| LaunchFailure::new("read_plan", e.to_string()))?;
+    let program = argv.first().ok_or_else(|| LaunchFailure::new("read_plan", "argv is empty"))?;
+
+    own_namespace()?;
+    mount_root(&plan)?;
+    for procs in &plan.cgroups {
+        fs::write(procs, "0").step("cgroup", || procs.display().to_string())?;
+    }
+    // When memory is short on the host, a sandbox goes before the daemon. nspawn cannot set this in a user namespace.
+    fs::write("/proc/self/oom_score_adj", "300").step("oom_score", || "oom_score_adj".into())?;
+    detach()?;
+    unistd::execvp(program, &argv).step("exec", || plan.argv[0].clone())
+}
+
+/// A mount namespace from which nothing reaches the host, while the host's own unmounts still reach it (a private
+/// one would keep a removed disk busy).
+fn own_namespace() -> Result<(), LaunchFailure> {
+    unshare(CloneFlags::CLONE_NEWNS).step("namespace", || "unshare".into())?;
+    let flags = MsFlags::MS_REC | MsFlags::MS_SLAVE;
+    mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).step("namespace", || "mount slave /".into())
+}
+
+/// Puts idmapped clones of the layers in their own places, then the overlay of both on `merged`.
+fn mount_root(plan: &LaunchPlan) -> Result<(), LaunchFailure> {
+    let users = user_namespace(plan.uid_base, plan.uid_count)?;
+    idmap_in_place(&plan.image, &users, true)?;
+    idmap_in_place(&plan.layer, &users, false)?;
+    let options = format!(
+        "lowerdir={},upperdir={layer}/upper,workdir={layer}/work",
+        plan.image.display(),
+        layer = plan.layer.display()
+    );
+    // The overlay works with the ids of whoever mounts it, and through the clone the host's root is nobody.
+    act_on_files_as(plan.uid_base)?;
+    let flags = MsFlags::MS_NODEV;
+    mount(Some("overlay"), &plan.merged, Some("overlay"), flags, Some(options.as_str()))
+        .step("overlay", || format!("{} ({options})", plan.merged.display()))?;
+    act_on_files_as(0)
+}
+
+/// Changes the ids used for files, keeping every capability (leaving id 0 takes those over files away).
+fn act_on_files_as(id: u32) -> Result<(), LaunchFailure> {
+    unistd::setfsgid(Gid::from_raw(id));
+    unistd::setfsuid(Uid::from_raw(id));
+    let mut header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
+    let mut data = [CapData::default(); 2];
+    // SAFETY: both point to structures of the layout that version 3 has, alive during the call.
+    let got = unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) };
+    Errno::result(got).step("overlay", || "capget".into())?;
+    for half in &mut data {
+        half.effective = half.permitted;
+    }
+    // SAFETY: as above.
+    let set = unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) };
+    Errno::result(set).map(drop).step("overlay", || "capset".into())
+}
+
+const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+
+/// `struct __user_cap_header_struct` of the kernel.
+#[repr(C)]
+struct CapHeader {
+    version: u32,
+    pid: libc::c_int,
+}
+
+/// `struct __user_cap_data_struct` of the kernel: 32 capabilities each.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct CapData {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// New session, no terminal, no input, no descriptor of the daemon's.
+fn detach() -> Result<(), LaunchFailure> {
+    match unistd::setsid() {
+        Ok(_) | Err(Errno::EPERM) => {}
+        Err(errno) => return Err(errno).step("session", || "setsid".into()),
+    }
+    let null = File::open("/dev/null").step("session", || "/dev/null".into())?;
+    unistd::dup2_stdin(null.as_fd()).step("session", || "dup2".into())?;
+    // SAFETY: close_range only marks descriptors as close-on-exec; those we own are used no more.
+    let marked = unsafe {
+        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_uint)
+    };
+    Errno::result(marked).map(drop).step("session", || "close_range".into())
+}
+
+/// A user namespace that maps ids 0.. to `base`..: a mount's idmapping is described by one. It needs a process to be
+/// made, which ends at once.
+fn user_namespace(base: u32, count: u32) -> Result<OwnedFd, LaunchFailure> {
+    let what = || "user namespace".to_owned();
+    let (ready_read, ready_write) = unistd::pipe2(OFlag::O_CLOEXEC).step("idmap", what)?;
+    // SAFETY: this program is single-threaded here, so the child may use everything.
+    match unsafe { unistd::fork() }.step("idmap", what)? {
+        ForkResult::Child => hold_user_namespace(ready_write),
+        ForkResult::Parent { child } => {
+            drop(ready_write);
+            let namespace = map_and_open(child, File::from(ready_read), base, count);
+            let _ = kill(child, Signal::SIGKILL);
+            let _ = waitpid(child, None);
+            namespace
+        }
+    }
+}
+
+/// The child's part: enter a new user namespace, say so, and wait to be killed.
+fn hold_user_namespace(ready: OwnedFd) -> ! {
+    let errno = match unshare(CloneFlags::CLONE_NEWUSER) {
+        Ok(()) => 0,
+        Err(errno) => errno as i32,
+    };
+    let _ = unistd::write(&ready, &errno.to_ne_bytes());
+    loop {
+        unistd::pause();
+    }
+}
+
+fn map_and_open(child: Pid, mut ready: File, base: u32, count: u32) -> Result<OwnedFd, LaunchFailure> {
+    let mut errno = [0; 4];
+    ready.read_exact(&mut errno).step("idmap", || "helper process".into())?;
+    match i32::from_ne_bytes(errno) {
+        0 => {}
+        raw => return Err(Errno::from_raw(raw)).step("idmap", || "unshare user namespace".into()),
+    }
+    for file in ["uid_map", "gid_map"] {
+        let path = format!("/proc/{child}/{file}");
+        fs::write(&path, format!("0 {base} {count}\n")).step("idmap", || path)?;
+    }
+    let path = format!("/proc/{child}/ns/user");
+    Ok(File::open(&path).step("idmap", || path)?.into())
+}
+
+const OPEN_TREE_CLONE: libc::c_uint = 1;
+const MOVE_MOUNT_F_EMPTY_PATH: libc::c_uint = 4;
+const MOUNT_ATTR_RDONLY: u64 = 0x1;
+const MOUNT_ATTR_NODEV: u64 = 0x4;
+const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
+
+/// `struct mount_attr` of the kernel, in its first version.
+#[repr(C)]
+struct MountAttr {
+    attr_set: u64,
+    attr_clr: u64,
+    propagation: u64,
+    userns_fd: u64,
+}
+
+/// Covers a directory with an idmapped clone of itself, in this mount namespace only.
+fn idmap_in_place(dir: &Path, users: &OwnedFd, read_only: bool) -> Result<(), LaunchFailure> {
+    let what = || dir.display().to_string();
+    let path = CString::new(dir.as_os_str().as_encoded_bytes())
+        .map_err(|e| LaunchFailure::new("idmap", e.to_string()))?;
+    let flags = OPEN_TREE_CLONE | OFlag::O_CLOEXEC.bits() as libc::c_uint;
+    // SAFETY: `path` is a C string that outlives the call.
+    let tree = unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) };
+    let tree = Errno::result(tree).step("idmap", || format!("open_tree {}", what()))?;
+    // SAFETY: open_tree returned a new descriptor that nobody else owns.
+    let tree = unsafe { OwnedFd::from_raw_fd(tree as RawFd) };
+
+    let attr = MountAttr {
+        attr_set: MOUNT_ATTR_IDMAP | MOUNT_ATTR_NODEV | if read_only { MOUNT_ATTR_RDONLY } else { 0 },
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: users.as_raw_fd() as u64,
+    };
+    let (fd, size) = (tree.as_raw_fd(), size_of::<MountAttr>());
+    // SAFETY: the empty path means `fd` itself; `attr` is a valid mount_attr of the given size.
+    let set = unsafe {
+        libc::syscall(libc::SYS_mount_setattr, fd, c"".as_ptr(), libc::AT_EMPTY_PATH, &raw const attr, size)
+    };
+    Errno::result(set).step("idmap", || format!("mount_setattr {}", what()))?;
+    // SAFETY: both paths are C strings that outlive the call.
+    let moved = unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            fd,
+            c"".as_ptr(),
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            MOVE_MOUNT_F_EMPTY_PATH,
+        )
+    };
+    Errno::result(moved).map(drop).step("idmap", || format!("move_mount {}", what()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_which_step_and_what_the_kernel_said() {
+        let failed: nix::Result<()> = Err(Errno::EPERM);
+        let failure = failed.step("idmap", || "mount_setattr /image".into()).unwrap_err();
+        let line = serde_json::to_value(&failure).unwrap();
+        let expected = serde_json::json!({
+            "step": "idmap", "errno": 1, "message": "mount_setattr /image: Operation not permitted",
+        });
+        assert_eq!(line, expected);
+    }
+}
