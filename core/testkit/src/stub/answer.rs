@@ -1,0 +1,119 @@
+//! From the chosen step to the answer, still without any API's wire format.
+
+use serde_json::{Value, json};
+
+use super::{
+    choose::Conversation,
+    script::{Step, ToolCall},
+    template::Results,
+    tools,
+};
+
+/// The content of an answer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Answer {
+    /// Blocks in the order they are said.
+    pub blocks: Vec<Block>,
+}
+
+/// One block of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Block {
+    /// Thinking.
+    Thinking(String),
+    /// Visible text.
+    Text(String),
+    /// A tool call.
+    Tool {
+        /// The name as the asking CLI knows it.
+        name: String,
+        /// The arguments, an object.
+        input: Value,
+    },
+}
+
+/// Fills the templates of a step and resolves its tools.
+///
+/// # Errors
+/// A sentence naming the template without value or the missing tool.
+pub fn compose(step: &Step, conversation: &Conversation) -> Result<Answer, String> {
+    let results = Results::read(conversation.results());
+    let fill = |text: &str| results.fill(text).map_err(no_value);
+    let mut blocks = Vec::new();
+    if let Some(thinking) = &step.thinking {
+        blocks.push(Block::Thinking(fill(thinking)?));
+    }
+    if let Some(text) = &step.text {
+        blocks.push(Block::Text(fill(text)?));
+    }
+    let bash = step.bash.iter().map(|bash| ToolCall::Bash { bash: bash.clone() });
+    for call in bash.chain(step.tool.iter().chain(&step.tools).cloned()) {
+        blocks.push(resolve(&call, &results, &conversation.tools)?);
+    }
+    Ok(Answer { blocks })
+}
+
+fn resolve(call: &ToolCall, results: &Results, offered: &[String]) -> Result<Block, String> {
+    let filled = |input: &Value| match input {
+        Value::Null => Ok(json!({})),
+        other => results.fill_value(other).map_err(no_value),
+    };
+    let (name, input) = match call {
+        ToolCall::Mcp { mcp: (server, tool), input } => {
+            tools::mcp_call(offered, server, tool, filled(input)?)
+        }
+        ToolCall::Named { name, input } => (name.clone(), filled(input)?),
+        ToolCall::Bash { bash } => {
+            let command = results.fill(bash).map_err(no_value)?;
+            tools::shell_call(offered, &command).ok_or("the request offers no known shell tool")?
+        }
+    };
+    Ok(Block::Tool { name, input })
+}
+
+fn no_value(template: String) -> String {
+    format!("no earlier tool result has a value for {{{{{template}}}}}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stub::choose::Entry;
+
+    #[test]
+    fn a_step_gives_thinking_text_and_all_its_tools_in_order() {
+        let step = Step {
+            thinking: Some("hm".into()),
+            bash: Some("echo {{find:id}}".into()),
+            tools: vec![
+                ToolCall::Named { name: "Read".into(), input: Value::Null },
+                ToolCall::Mcp { mcp: ("s".into(), "t".into()), input: json!({"id": "{{find:id}}"}) },
+            ],
+            ..Step::text("say")
+        };
+        let conversation = Conversation {
+            tools: vec!["Bash".into()],
+            entries: vec![Entry::User { texts: vec![], results: vec![r#"{"id":5}"#.into()] }],
+            ..Conversation::default()
+        };
+        let blocks = compose(&step, &conversation).unwrap().blocks;
+        let bash = json!({"command": "echo 5", "description": "Run the scripted command"});
+        assert_eq!(
+            blocks,
+            [
+                Block::Thinking("hm".into()),
+                Block::Text("say".into()),
+                Block::Tool { name: "Bash".into(), input: bash },
+                Block::Tool { name: "Read".into(), input: json!({}) },
+                Block::Tool { name: "mcp__s__t".into(), input: json!({"id": 5}) },
+            ]
+        );
+    }
+
+    #[test]
+    fn a_step_that_cannot_be_composed_says_why() {
+        let nothing = Conversation::default();
+        assert!(compose(&Step::bash("ls"), &nothing).unwrap_err().contains("shell tool"));
+        assert!(compose(&Step::text("{{find:id}}"), &nothing).unwrap_err().contains("{{find:id}}"));
+    }
+}

@@ -1,0 +1,56 @@
+//! A model server that answers from a script instead of a model.
+//!
+//! A request goes through pure steps: the API module ([`anthropic`]) reads it into a [`Conversation`],
+//! [`choose()`] picks the scripted [`Step`], [`compose`] turns that into an [`Answer`] (tool names resolved,
+//! templates filled), the API module renders a [`Reply`], and only then does the server play it. Another
+//! API is one more module like [`anthropic`] and one line in the server's table.
+//!
+//! # The script
+//! ```json
+//! {"side": {"text": "stub title"},
+//!  "default": {"steps": [{"text": "ok"}]},
+//!  "scenarios": {
+//!    "tool": {"steps": [{"thinking": "hm", "text": "Look:", "bash": "echo hi > hi.txt"}, {"text": "Done."}]},
+//!    "boss": {"steps": [
+//!      {"tool": {"mcp": ["orchestrator", "create_worker"], "input": {"prompt": "go [[tool]]"}}},
+//!      {"tool": {"mcp": ["orchestrator", "wait"], "input": {"worker_id": "{{find:worker_id}}"}}},
+//!      {"text": "All done."}]},
+//!    "busy": {"steps": [{"error": {"status": 429, "retry_after": 1}, "times": 1, "text": "Recovered."}]}}}
+//! ```
+//! The choice keeps no state: the newest user text that holds a tag `[[name]]` picks the scenario (the last
+//! tag of that text), and the number of assistant turns after it picks the step. So retries and any number of
+//! agents in parallel cannot get out of step. Without a tag the default scenario answers and repeats its
+//! last step. A request that offers no tools, or one tool it forces, is a side request (a title, a summary)
+//! and gets `side`, whatever its text holds.
+//!
+//! Only `times` counts: the step's fault applies to the first N requests of one API key at that step, so
+//! give every agent a fake key of its own.
+//!
+//! Mistakes of the script (unknown scenario, no such step, a template without value, no such tool) are
+//! answered with status 400 and a text that names them.
+//!
+//! # Templates
+//! Any string of a step may use what earlier tool results of the same conversation said:
+//! * `{{last:/workers/0/worker_id}}`: JSON pointer into the newest tool result;
+//! * `{{find:worker_id}}`: the first value under that key, at any depth, oldest result first;
+//! * `{{find:worker_id:1}}`: the same, but the second value (counted from 0).
+//!
+//! A result is read as JSON if it is JSON or holds some after other text. Inside a tool input, a string that
+//! is one template and nothing else becomes the value with its type; elsewhere the value is written out.
+
+mod answer;
+pub mod anthropic;
+mod choose;
+mod log;
+mod reply;
+mod script;
+mod server;
+mod template;
+mod tools;
+
+pub use answer::{Answer, Block, compose};
+pub use choose::{Choice, Conversation, Entry, choose};
+pub use log::{Outcome, RequestRecord, WaitError};
+pub use reply::{End, Reply};
+pub use script::{ErrorReply, Fault, ParseError, Scenario, Script, Step, StreamError, ToolCall, Usage};
+pub use server::StubModel;
