@@ -78,6 +78,16 @@ pub enum HarnessEvent {
         /// Everything needed to answer (tool name, input).
         detail: Value,
     },
+    /// The harness withdrew a request: an answer would come too late.
+    RequestWithdrawn {
+        /// The request's id.
+        request_id: String,
+    },
+    /// The harness took up a message that was sent to it.
+    MessageStarted {
+        /// Id that was given when it was encoded.
+        id: String,
+    },
     /// A passing fault (a retry, a rate limit warning).
     Warning {
         /// Stable code.

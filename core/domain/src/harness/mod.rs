@@ -1,7 +1,19 @@
 //! One adapter for each agent CLI: a launch plan and a codec, both pure.
+//!
+//! An adapter is one module that implements [`Harness`] and one line in [`registry`]. Nothing else in the
+//! workspace knows a harness by name: others ask its [`Capabilities`].
 
+mod claudecode;
+mod codec;
+mod command;
+mod environment;
 mod event;
+mod instructions;
 mod plan;
+mod registry;
 
+pub use codec::*;
 pub use event::*;
+pub use instructions::*;
 pub use plan::*;
+pub use registry::*;

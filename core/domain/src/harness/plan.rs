@@ -95,7 +95,9 @@ pub struct LaunchPlan {
     pub env: BTreeMap<String, String>,
     /// Directory.
     pub cwd: String,
-    /// Files to write first.
+    /// Directories to make first, mode 0700, absolute as seen inside.
+    pub directories: Vec<String>,
+    /// Files to write first; parents are made as needed.
     pub files: Vec<PlannedFile>,
     /// How messages are delivered.
     pub stdin: StdinMode,

@@ -1,0 +1,164 @@
+//! Claude Code through its stream-json protocol, both ways (written against 2.1.329).
+//!
+//! # Where its files go
+//! Everything lives in the mission's own directory, which is HOME; its `.claude` is `CLAUDE_CONFIG_DIR`. Nothing
+//! is written into the working directory, so a worktree stays clean and a user's own `CLAUDE.md` and `.claude`
+//! there stay in force beside ours.
+//!
+//! | file in the mission's directory | how it comes into force |
+//! |---|---|
+//! | `.claude/CLAUDE.md` | read as the user's memory file of `CLAUDE_CONFIG_DIR`, whatever the working directory |
+//! | `.claude/settings.local.json` | given by `--settings`, since only a project's file of this name is read unasked |
+//! | `.claude/mcp.json` | given by `--mcp-config`; `--strict-mcp-config` keeps a repository's `.mcp.json` out |
+//!
+//! # The protocol
+//! ```text
+//! -> user (uuid)            <- command_lifecycle queued, started
+//!                           <- system/init, stream_event*, assistant (one a content block), user (tool results)
+//! -> control_request        <- control_response
+//! <- control_request        -> control_response       (permission or question)
+//!                           <- result                 (the only end of a turn), command_lifecycle completed
+//! ```
+//! A message sent during a turn becomes the next turn of the same process. Closing stdin ends the process.
+
+mod blocks;
+mod codec;
+mod control;
+mod plan;
+mod result;
+
+use std::collections::BTreeMap;
+
+use super::{BackendKind, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest, Readiness};
+use crate::api::{ApiError, AuthKind, Effort, ErrorCode};
+
+const API_KEY: &str = "ANTHROPIC_API_KEY";
+const OAUTH_TOKEN: &str = "CLAUDE_CODE_OAUTH_TOKEN";
+
+const HOST_VARIABLES: &[HostVariable] = &[
+    HostVariable { name: API_KEY, auth: AuthKind::ApiKey },
+    HostVariable { name: OAUTH_TOKEN, auth: AuthKind::Oauth },
+    HostVariable { name: "ANTHROPIC_BASE_URL", auth: AuthKind::None },
+    HostVariable { name: "CLAUDE_CODE_MAX_RETRIES", auth: AuthKind::None },
+];
+
+/// Names that the CLI itself resolves to a model.
+const MODEL_ALIASES: &[&str] = &["default", "best", "sonnet", "opus", "haiku", "fable", "opusplan"];
+
+/// See the module.
+pub(super) struct ClaudeCode;
+
+impl Harness for ClaudeCode {
+    fn id(&self) -> &'static str {
+        "claudecode"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            kind: BackendKind::Agent,
+            resume: true,
+            queue: true,
+            interrupt: true,
+            requests: true,
+            mcp: true,
+            models: true,
+            efforts: true,
+            cost: true,
+            argv: false,
+        }
+    }
+
+    fn program(&self) -> Option<&'static str> {
+        Some("claude")
+    }
+
+    fn host_variables(&self) -> &'static [HostVariable] {
+        HOST_VARIABLES
+    }
+
+    fn readiness(&self, credentials: &BTreeMap<String, String>) -> Readiness {
+        let has = |name: &str| credentials.get(name).is_some_and(|value| !value.trim().is_empty());
+        match HOST_VARIABLES.iter().find(|v| v.auth != AuthKind::None && has(v.name)) {
+            Some(found) => {
+                Readiness { auth: found.auth, ready: true, reason: format!("uses {}", found.name) }
+            }
+            None => Readiness {
+                auth: AuthKind::None,
+                ready: false,
+                reason: format!(
+                    "no credentials: set {API_KEY}, or run `claude setup-token` and set {OAUTH_TOKEN}, in the \
+                     daemon's environment"
+                ),
+            },
+        }
+    }
+
+    fn default_model(&self) -> &'static str {
+        ""
+    }
+
+    fn check_model(&self, model: Option<&str>, _effort: Option<Effort>) -> Result<(), ApiError> {
+        match model {
+            Some(model) if !is_claude_model(model) => {
+                Err(ApiError::new(ErrorCode::ModelMismatch, format!("`{model}` is not a model of Claude Code"))
+                    .field("model")
+                    .hint("use an alias such as `sonnet`, `opus` or `haiku`, or a full name such as `claude-sonnet-4-5`"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn plan(&self, request: &LaunchRequest) -> Result<LaunchPlan, ApiError> {
+        plan::plan(self, request)
+    }
+
+    fn codec(&self) -> Box<dyn Codec + Send> {
+        Box::new(codec::ClaudeCodec::default())
+    }
+}
+
+/// An alias or a name with `claude` in it (providers add prefixes), with an optional `[1m]`.
+fn is_claude_model(model: &str) -> bool {
+    let name = model.strip_suffix("[1m]").unwrap_or(model);
+    let legal = !name.starts_with('-')
+        && name.len() <= 200
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/@".contains(c));
+    legal && (MODEL_ALIASES.contains(&name) || name.contains("claude"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_own_models_pass_and_others_are_refused() {
+        for model in [
+            "sonnet",
+            "opus[1m]",
+            "claude-sonnet-4-5",
+            "us.anthropic.claude-opus-4-1-v1:0",
+            "anthropic/claude-x",
+        ] {
+            assert!(ClaudeCode.check_model(Some(model), Some(Effort::Max)).is_ok(), "{model}");
+        }
+        for model in ["", "gpt-5", "gemini-2.5-pro", "--claude", "claude sonnet", "claude\n", "sonnets"] {
+            let error = ClaudeCode.check_model(Some(model), None).unwrap_err();
+            assert_eq!(
+                (error.code, error.field.as_deref()),
+                (ErrorCode::ModelMismatch, Some("model")),
+                "{model}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_preferred_credential_is_named_and_none_is_explained() {
+        let with = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        assert_eq!(ClaudeCode.readiness(&with(API_KEY, "k")).auth, AuthKind::ApiKey);
+        assert_eq!(ClaudeCode.readiness(&with(OAUTH_TOKEN, "t")).auth, AuthKind::Oauth);
+        for nothing in [with(API_KEY, " "), with("ANTHROPIC_BASE_URL", "http://x"), BTreeMap::new()] {
+            let readiness = ClaudeCode.readiness(&nothing);
+            assert!(!readiness.ready && readiness.reason.contains("setup-token"));
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Command line, environment and files of one Claude Code process.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::super::environment::{self, owned};
+use super::super::{Harness, LaunchPlan, LaunchRequest, McpServer, PermissionMode, PlannedFile, StdinMode};
+use super::{ClaudeCode, HOST_VARIABLES};
+use crate::api::{ApiError, AuthKind};
+
+/// Without these it updates itself, calls home, refuses to bypass permissions as root, or hides the MCP tools
+/// from the model behind a search.
+const SETTINGS: [(&str, &str); 4] = [
+    ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+    ("DISABLE_AUTOUPDATER", "1"),
+    ("IS_SANDBOX", "1"),
+    ("ENABLE_TOOL_SEARCH", "false"),
+];
+
+/// See [`Harness::plan`].
+pub(super) fn plan(harness: &ClaudeCode, request: &LaunchRequest) -> Result<LaunchPlan, ApiError> {
+    harness.check_model(request.model.as_deref(), request.effort)?;
+    if Uuid::parse_str(&request.session_id).is_err() {
+        return Err(ApiError::invalid("session_id", format!("`{}` is not a UUID", request.session_id)));
+    }
+    let config_dir = format!("{}/.claude", request.mission_dir);
+    let mcp_config = format!("{config_dir}/mcp.json");
+    let settings = format!("{config_dir}/settings.local.json");
+    Ok(LaunchPlan {
+        argv: argv(request, &settings, &mcp_config),
+        env: env(request, &config_dir),
+        cwd: request.cwd.clone(),
+        directories: vec![config_dir.clone(), environment::tmp_dir(request)],
+        files: vec![
+            private_file(format!("{config_dir}/CLAUDE.md"), request.instructions.clone()),
+            private_file(settings, pretty(&settings_json(request))),
+            private_file(mcp_config, pretty(&mcp_json(&request.mcp_servers))),
+        ],
+        stdin: StdinMode::Protocol,
+        stdout_is_protocol: true,
+    })
+}
+
+fn argv(request: &LaunchRequest, settings: &str, mcp_config: &str) -> Vec<String> {
+    let mut argv = vec![
+        request.program.as_str(),
+        "--print",
+        "--input-format",
+        "stream-json",
+        "--output-format",
+        "stream-json",
+        "--verbose",
+        "--include-partial-messages",
+        "--permission-prompt-tool",
+        "stdio",
+        "--permission-mode",
+        permission_mode(request.permission),
+        if request.resume { "--resume" } else { "--session-id" },
+        &request.session_id,
+        "--settings",
+        settings,
+    ];
+    if let Some(model) = &request.model {
+        argv.extend(["--model", model]);
+    }
+    if let Some(effort) = request.effort {
+        argv.extend(["--effort", effort.as_str()]);
+    }
+    argv.extend(["--strict-mcp-config", "--mcp-config", mcp_config]);
+    argv.into_iter().map(str::to_owned).collect()
+}
+
+fn permission_mode(mode: PermissionMode) -> &'static str {
+    match mode {
+        PermissionMode::Default => "default",
+        PermissionMode::Plan => "plan",
+        PermissionMode::AcceptEdits => "acceptEdits",
+        PermissionMode::Bypass => "bypassPermissions",
+    }
+}
+
+fn env(request: &LaunchRequest, config_dir: &str) -> BTreeMap<String, String> {
+    let mut env = environment::base(request);
+    env.extend(SETTINGS.map(owned));
+    env.insert("CLAUDE_CONFIG_DIR".to_owned(), config_dir.to_owned());
+    for variable in HOST_VARIABLES {
+        // A worker's own `env` neither adds nor redirects credentials.
+        match request.credentials.get(variable.name) {
+            Some(value) => env.insert(variable.name.to_owned(), value.clone()),
+            None => env.remove(variable.name),
+        };
+    }
+    env
+}
+
+/// The platform's own tools need no permission in any mode.
+fn settings_json(request: &LaunchRequest) -> Value {
+    let allow: Vec<_> = request.mcp_servers.iter().map(|server| format!("mcp__{}", server.name)).collect();
+    json!({
+        "permissions": { "allow": allow },
+        "includeCoAuthoredBy": false,
+        "cleanupPeriodDays": 3650,
+    })
+}
+
+/// An MCP server inherits the CLI's environment: credentials are blanked for it.
+fn mcp_json(servers: &[McpServer]) -> Value {
+    let secrets = HOST_VARIABLES.iter().filter(|v| v.auth != AuthKind::None).map(|v| owned((v.name, "")));
+    let blank: BTreeMap<String, String> = secrets.collect();
+    let servers: BTreeMap<_, _> = servers
+        .iter()
+        .map(|server| {
+            let mut env = blank.clone();
+            env.extend(server.env.clone());
+            let entry = json!({
+                "type": "stdio",
+                "command": server.command,
+                "args": server.args,
+                "env": env,
+            });
+            (server.name.as_str(), entry)
+        })
+        .collect();
+    json!({ "mcpServers": servers })
+}
+
+fn private_file(path: String, content: String) -> PlannedFile {
+    PlannedFile { path, content, mode: 0o600, keep_existing: false }
+}
+
+fn pretty(value: &Value) -> String {
+    format!("{value:#}\n")
+}

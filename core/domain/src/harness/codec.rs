@@ -1,0 +1,55 @@
+//! The translator between one harness process and the normalised events.
+
+use serde_json::Value;
+
+use super::HarnessEvent;
+use crate::api::Decision;
+
+/// Reads what one run prints and writes what is sent to it.
+///
+/// A codec lives as long as its run. The daemon may be killed between any two lines, so its state is small and
+/// serialisable: store [`Codec::snapshot`] together with the events (and after each `encode_*`), and a new codec
+/// that was [restored](Codec::restore) goes on as if nothing had happened.
+pub trait Codec {
+    /// The meaning of one line of stdout, without its line break. Never fails: what is not understood is `Raw`.
+    fn decode_line(&mut self, line: &str) -> Vec<HarnessEvent>;
+
+    /// The meaning of lines that were read together; plain text becomes fewer events this way.
+    fn decode_lines(&mut self, lines: &[&str]) -> Vec<HarnessEvent> {
+        lines.iter().flat_map(|line| self.decode_line(line)).collect()
+    }
+
+    /// A user message as one line for stdin, line break included; `None` where there is no such way.
+    fn encode_user_message(&mut self, id: &str, text: &str) -> Option<String>;
+
+    /// A request to stop the running turn and keep the process.
+    fn encode_interrupt(&mut self, id: &str) -> Option<String>;
+
+    /// The answer to a [`HarnessEvent::Request`]; `detail` is the one that came with it. `answer` is the answer
+    /// to a question or the reason of a denial.
+    fn encode_answer(
+        &mut self,
+        request_id: &str,
+        detail: &Value,
+        decision: Decision,
+        answer: Option<&str>,
+    ) -> Option<String>;
+
+    /// The process is gone: closes what is still open. A turn without its terminal event has failed.
+    fn finish(&mut self, exit_code: Option<i32>, signal: Option<i32>) -> Vec<HarnessEvent>;
+
+    /// The state, for [`Codec::restore`].
+    fn snapshot(&self) -> Value;
+
+    /// Takes over a state; one that cannot be read leaves the codec as it was.
+    fn restore(&mut self, snapshot: Value);
+}
+
+/// How a process ended, in words: `exited with status 3`, `was ended by signal 9`.
+pub(super) fn describe_end(exit_code: Option<i32>, signal: Option<i32>) -> String {
+    match (exit_code, signal) {
+        (_, Some(signal)) => format!("was ended by signal {signal}"),
+        (Some(code), None) => format!("exited with status {code}"),
+        (None, None) => "ended without a status".to_owned(),
+    }
+}

@@ -1,0 +1,27 @@
+//! The environment that every harness starts with.
+
+use std::collections::BTreeMap;
+
+use super::LaunchRequest;
+
+/// Where programs are looked for unless the worker's `env` says otherwise.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Scratch space of the mission.
+pub(super) fn tmp_dir(request: &LaunchRequest) -> String {
+    format!("{}/tmp", request.mission_dir)
+}
+
+/// Defaults, then the worker's own variables, then what must be true: HOME and TMPDIR are the mission's.
+pub(super) fn base(request: &LaunchRequest) -> BTreeMap<String, String> {
+    let mut env: BTreeMap<String, String> =
+        [("PATH", DEFAULT_PATH), ("TERM", "dumb"), ("LANG", "C.UTF-8")].map(owned).into();
+    env.extend(request.env.clone());
+    env.extend([("HOME", request.mission_dir.as_str()), ("TMPDIR", &tmp_dir(request))].map(owned));
+    env
+}
+
+/// One variable.
+pub(super) fn owned((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}

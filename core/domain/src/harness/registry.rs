@@ -1,0 +1,137 @@
+//! The list of harnesses and what the rest of the system may ask each of them.
+
+use std::collections::BTreeMap;
+
+use super::claudecode::ClaudeCode;
+use super::command::Command;
+use super::{Codec, LaunchPlan, LaunchRequest};
+use crate::api::{ApiError, AuthKind, Effort, ErrorCode};
+
+/// Whether a model decides or a program just runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackendKind {
+    /// A model works, reports its outcome and may be talked to.
+    Agent,
+    /// A program runs; its exit status is its outcome.
+    Command,
+}
+
+/// What a harness can do, asked instead of its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Agent or command.
+    pub kind: BackendKind,
+    /// An ended session can be taken up again with its history.
+    pub resume: bool,
+    /// A message may be written while a turn runs; it becomes the next turn of the same process.
+    pub queue: bool,
+    /// A running turn can be stopped while the process lives on.
+    pub interrupt: bool,
+    /// It may ask for permissions and put questions.
+    pub requests: bool,
+    /// It takes MCP servers.
+    pub mcp: bool,
+    /// It takes a model.
+    pub models: bool,
+    /// It takes an effort.
+    pub efforts: bool,
+    /// It tells what a turn cost.
+    pub cost: bool,
+    /// It takes an argv of the caller's choice.
+    pub argv: bool,
+}
+
+/// A variable of the host that reaches the harness's process through [`LaunchRequest::credentials`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostVariable {
+    /// Its name.
+    pub name: &'static str,
+    /// How it authenticates; `AuthKind::None` for a mere setting.
+    pub auth: AuthKind,
+}
+
+/// Whether the harness could authenticate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readiness {
+    /// By which way.
+    pub auth: AuthKind,
+    /// Whether a worker could start, as far as credentials go.
+    pub ready: bool,
+    /// What is missing and what to do; a word of confirmation otherwise.
+    pub reason: String,
+}
+
+/// One agent CLI (or none at all).
+pub trait Harness: Sync {
+    /// The backend's id on the wire.
+    fn id(&self) -> &'static str;
+
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Name of its program, to be found on the host; `--version` prints its version first. `None`: needs none.
+    fn program(&self) -> Option<&'static str>;
+
+    /// Variables of the host that it may be given; the most preferred credential first.
+    fn host_variables(&self) -> &'static [HostVariable];
+
+    /// Whether these variables are enough.
+    fn readiness(&self, credentials: &BTreeMap<String, String>) -> Readiness;
+
+    /// Model used when none is named; empty when the harness decides or has none.
+    fn default_model(&self) -> &'static str;
+
+    /// Refuses a model or effort that cannot be this harness's (`ModelMismatch`).
+    fn check_model(&self, model: Option<&str>, effort: Option<Effort>) -> Result<(), ApiError>;
+
+    /// What to start.
+    fn plan(&self, request: &LaunchRequest) -> Result<LaunchPlan, ApiError>;
+
+    /// A codec for a new run.
+    fn codec(&self) -> Box<dyn Codec + Send>;
+}
+
+/// All harnesses, in the order in which they are shown.
+pub fn registry() -> &'static [&'static dyn Harness] {
+    &[&ClaudeCode, &Command]
+}
+
+/// The harness with this id; `UnknownBackend` names those that exist.
+pub fn find(id: &str) -> Result<&'static dyn Harness, ApiError> {
+    registry().iter().copied().find(|harness| harness.id() == id).ok_or_else(|| {
+        let known: Vec<_> = registry().iter().map(|harness| harness.id()).collect();
+        ApiError::new(ErrorCode::UnknownBackend, format!("there is no backend `{id}`"))
+            .field("backend")
+            .hint(format!("use one of: {}", known.join(", ")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_and_found_again() {
+        for harness in registry() {
+            assert_eq!(find(harness.id()).unwrap().id(), harness.id());
+            assert_eq!(registry().iter().filter(|other| other.id() == harness.id()).count(), 1);
+        }
+    }
+
+    #[test]
+    fn an_unknown_backend_is_refused_with_the_known_ones() {
+        let Err(error) = find("claude") else { panic!("found") };
+        assert_eq!(error.code, ErrorCode::UnknownBackend);
+        assert!(error.hint.contains("claudecode") && error.hint.contains("command"), "{}", error.hint);
+    }
+
+    #[test]
+    fn each_harness_without_models_refuses_model_and_effort() {
+        for harness in registry() {
+            let caps = harness.capabilities();
+            assert_eq!(harness.check_model(Some("sonnet"), None).is_ok(), caps.models);
+            assert_eq!(harness.check_model(None, Some(Effort::High)).is_ok(), caps.efforts);
+            assert!(harness.check_model(None, None).is_ok());
+        }
+    }
+}
