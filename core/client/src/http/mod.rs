@@ -1,0 +1,10 @@
+//! The HTTP API as typed methods.
+
+mod client;
+mod events;
+mod failure;
+mod routes;
+
+pub use client::*;
+pub use events::*;
+pub use failure::*;
