@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     answer::{Answer, Block},
+    api::Api,
     choose::{Conversation, Entry},
     reply::{End, Reply},
     script::{ErrorReply, Fault, Step, Usage},
@@ -17,8 +18,10 @@ const DELTA_CHARS: usize = 16;
 /// Most deltas a block is cut into.
 const MAX_DELTAS: usize = 200;
 
-/// Reads a request of `POST /v1/messages`.
-pub fn read(body: &Value) -> Conversation {
+/// `POST /v1/messages`.
+pub const MESSAGES: Api = Api { read, reply, mistake };
+
+fn read(_path: &str, body: &Value) -> Conversation {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let name = |tool: &Value| tool["name"].as_str().unwrap_or_default().to_owned();
     Conversation {
@@ -59,14 +62,7 @@ fn result_text(content: &Value) -> String {
     texts.join("\n")
 }
 
-/// Renders the answer of a step; `id` must be new for each answer.
-pub fn reply(
-    conversation: &Conversation,
-    step: &Step,
-    answer: &Answer,
-    fault: Option<Fault>,
-    id: &str,
-) -> Reply {
+fn reply(conversation: &Conversation, step: &Step, answer: &Answer, fault: Option<Fault>, id: &str) -> Reply {
     let mut reply = match fault {
         Some(Fault::Error(error)) => error_reply(error),
         _ if conversation.stream => streamed(conversation, step, answer, fault, id),
@@ -78,8 +74,7 @@ pub fn reply(
     reply
 }
 
-/// The answer to a mistake of the script: a status that no CLI retries.
-pub fn mistake(message: &str) -> Reply {
+fn mistake(message: &str) -> Reply {
     Reply::json(400, &error_body("invalid_request_error", &format!("stub script: {message}")))
 }
 

@@ -18,7 +18,7 @@ fn request() -> Value {
 }
 
 fn rendered(step: &Step, stream: bool) -> Reply {
-    let conversation = Conversation { stream, ..read(&request()) };
+    let conversation = Conversation { stream, ..read("", &request()) };
     let answer = compose(step, &conversation).unwrap();
     reply(&conversation, step, &answer, step.fault(0), "1")
 }
@@ -37,7 +37,7 @@ fn types(reply: &Reply) -> Vec<String> {
 
 #[test]
 fn a_request_is_read_into_texts_results_and_tools() {
-    let conversation = read(&request());
+    let conversation = read("", &request());
     assert_eq!(conversation.tools, ["Bash", "Read"]);
     assert!(!conversation.is_side_request());
     let last = Entry::User { texts: vec!["reminder".into()], results: vec!["[[y]]".into(), "plain".into()] };

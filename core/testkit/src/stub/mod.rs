@@ -3,7 +3,7 @@
 //! A request goes through pure steps: the API module ([`anthropic`]) reads it into a [`Conversation`],
 //! [`choose()`] picks the scripted [`Step`], [`compose`] turns that into an [`Answer`] (tool names resolved,
 //! templates filled), the API module renders a [`Reply`], and only then does the server play it. Another
-//! API is one more module like [`anthropic`] and one line in the server's table.
+//! API is one more module with an [`Api`] like [`anthropic::MESSAGES`] and its paths in the server's table.
 //!
 //! # The script
 //! ```json
@@ -40,6 +40,7 @@
 
 mod answer;
 pub mod anthropic;
+mod api;
 mod choose;
 mod log;
 mod reply;
@@ -49,6 +50,7 @@ mod template;
 mod tools;
 
 pub use answer::{Answer, Block, compose};
+pub use api::Api;
 pub use choose::{Choice, Conversation, Entry, choose};
 pub use log::{Outcome, RequestRecord, WaitError};
 pub use reply::{End, Reply};

@@ -25,6 +25,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use super::{
     answer::{Answer, compose},
     anthropic,
+    api::Api,
     choose::{Choice, choose},
     log::{Log, Outcome, RequestRecord, Tracked, WaitError},
     reply::{Reply, Stop},
@@ -199,7 +200,7 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let id = shared.log.add(record(&asked));
     let tracked = Tracked::new(shared.log.clone(), id);
     let (answer, reply) = match (method, path) {
-        ("POST", "/v1/messages") => messages(&shared, &asked, id),
+        ("POST", "/v1/messages") => converse(&shared, &asked, id, &anthropic::MESSAGES),
         ("POST", "/v1/messages/count_tokens") => {
             ("count_tokens".to_owned(), anthropic::count_tokens(&asked.body))
         }
@@ -237,12 +238,12 @@ fn control(shared: &Shared, method: &str, path: &str, body: &Value) -> Option<Re
     }
 }
 
-fn messages(shared: &Shared, asked: &Asked, id: u64) -> (String, Reply) {
-    let conversation = anthropic::read(&asked.body);
+fn converse(shared: &Shared, asked: &Asked, id: u64, api: &Api) -> (String, Reply) {
+    let conversation = (api.read)(asked.parts.uri.path(), &asked.body);
     let script = shared.script();
     let (label, step, fault) = match decide(shared, &choose(&script, &conversation), &asked.key) {
         Ok(decided) => decided,
-        Err(mistake) => return (format!("mistake: {mistake}"), anthropic::mistake(&mistake)),
+        Err(mistake) => return (format!("mistake: {mistake}"), (api.mistake)(&mistake)),
     };
     // An HTTP error says nothing, so its step need not be one that could be said.
     let answer = match fault {
@@ -252,9 +253,9 @@ fn messages(shared: &Shared, asked: &Asked, id: u64) -> (String, Reply) {
     match answer {
         Ok(answer) => {
             let id = format!("{}_{id}", shared.stamp);
-            (label, anthropic::reply(&conversation, step, &answer, fault, &id))
+            (label, (api.reply)(&conversation, step, &answer, fault, &id))
         }
-        Err(mistake) => (format!("mistake: {mistake}"), anthropic::mistake(&mistake)),
+        Err(mistake) => (format!("mistake: {mistake}"), (api.mistake)(&mistake)),
     }
 }
 
