@@ -268,7 +268,7 @@ fn decide<'a>(
     match *choice {
         Choice::Side(step) => Ok(("side".to_owned(), step, step.fault(0))),
         Choice::Step { scenario, index, step } => {
-            let earlier = shared.meet(key, scenario, index);
+            let earlier = if step.times.is_some() { shared.meet(key, scenario, index) } else { 0 };
             Ok((format!("{scenario}/{index}"), step, step.fault(earlier)))
         }
         Choice::NoScenario { name } => Err(format!("no scenario [[{name}]]")),
