@@ -173,3 +173,7 @@ fn failure(class: FailureClass) -> TerminalReason {
 fn verdict(status: MissionStatus, reason: TerminalReason) -> Verdict {
     Verdict { status, reason }
 }
+
+#[cfg(test)]
+#[path = "verdict_tests.rs"]
+mod tests;

@@ -45,6 +45,7 @@ pub(super) fn assistant(state: &mut State, value: Value) -> Vec<HarnessEvent> {
         state.in_turn = true;
         if let Some(error) = value["error"].as_str() {
             state.error = Some(error.to_owned());
+            return api_error(&value);
         }
     }
     let message = &value["message"];
@@ -62,6 +63,16 @@ pub(super) fn assistant(state: &mut State, value: Value) -> Vec<HarnessEvent> {
         }
     }
     or_ignored(events)
+}
+
+/// An error dressed up as a message of a `<synthetic>` model: not the assistant's words. The result repeats it,
+/// if the process lives to tell.
+fn api_error(value: &Value) -> Vec<HarnessEvent> {
+    let texts = blocks_of(&value["message"]).iter().filter_map(|block| block["text"].as_str());
+    vec![HarnessEvent::Warning {
+        code: "api_error".to_owned(),
+        message: texts.collect::<Vec<_>>().join("\n"),
+    }]
 }
 
 /// Joins the text; another message's text goes out first.

@@ -167,6 +167,12 @@ fn system(state: &mut State, value: Value) -> Vec<HarnessEvent> {
     let text = |field: &str| value[field].as_str().unwrap_or_default().to_owned();
     vec![match value["subtype"].as_str().unwrap_or_default() {
         "init" => init(state, &value),
+        // A sub-agent's life: its tool call and result tell the same.
+        "task_started"
+        | "task_progress"
+        | "task_updated"
+        | "task_notification"
+        | "background_tasks_changed" => HarnessEvent::Ignored,
         "status" | "thinking_tokens" => HarnessEvent::Ignored,
         "api_retry" => HarnessEvent::Warning { code: "api_retry".to_owned(), message: retry(&value) },
         "permission_denied" => {

@@ -10,9 +10,10 @@ use super::super::{Harness, LaunchPlan, LaunchRequest, McpServer, PermissionMode
 use super::{ClaudeCode, HOST_VARIABLES};
 use crate::api::{ApiError, AuthKind};
 
-/// Without these it updates itself, calls home, refuses to bypass permissions as root, or hides the MCP tools
-/// from the model behind a search.
-const SETTINGS: [(&str, &str); 4] = [
+/// Without these it updates itself, calls home, refuses to bypass permissions as root, hides the MCP tools from
+/// the model behind a search, or leaves work in the background when its turn ends.
+const SETTINGS: [(&str, &str); 5] = [
+    ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1"),
     ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
     ("DISABLE_AUTOUPDATER", "1"),
     ("IS_SANDBOX", "1"),
@@ -95,11 +96,14 @@ fn env(request: &LaunchRequest, config_dir: &str) -> BTreeMap<String, String> {
     env
 }
 
+/// Tools that would start work after the turn, or leave the directory that the platform chose.
+const DENIED_TOOLS: [&str; 4] = ["CronCreate", "EnterWorktree", "Monitor", "ScheduleWakeup"];
+
 /// The platform's own tools need no permission in any mode.
 fn settings_json(request: &LaunchRequest) -> Value {
     let allow: Vec<_> = request.mcp_servers.iter().map(|server| format!("mcp__{}", server.name)).collect();
     json!({
-        "permissions": { "allow": allow },
+        "permissions": { "allow": allow, "deny": DENIED_TOOLS },
         "includeCoAuthoredBy": false,
         "cleanupPeriodDays": 3650,
     })

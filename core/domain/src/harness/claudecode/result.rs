@@ -56,7 +56,9 @@ fn usage(state: &mut State, value: &Value) -> Usage {
     let total = value["total_cost_usd"].as_f64();
     let by_model = value["model_usage_since_last_result"].as_object();
     let cost_usd = match (by_model, total) {
-        (Some(models), _) => Some(models.values().filter_map(|model| model["costUSD"].as_f64()).sum()),
+        (Some(models), _) => {
+            Some(models.values().filter_map(|model| model["costUSD"].as_f64()).fold(0.0, |a, b| a + b))
+        }
         // A total below the last one has started anew.
         (None, Some(total)) if total < state.total_cost_usd => Some(total),
         (None, Some(total)) => Some(total - state.total_cost_usd),
