@@ -1,10 +1,68 @@
-//! The runner's command line; internal, spoken only by the daemon.
+//! The program `sandbox-runner`. It is started by the daemon, not by people:
+//!
+//! - `init --control DIR`: PID 1 of a container;
+//! - `host --control DIR`: supervisor of a host workspace;
+//! - `launch`: starts a container, see [`sandbox_runner::launch`];
+//! - `seccomp-table`: prints what the syscall filter decides, one `name number verdict` a line.
 
+mod caps;
+mod cgroup;
+mod connection;
+mod host;
+mod init;
+mod kernel;
+mod records;
+mod run;
+mod server;
+mod spawn;
+mod stdin;
+mod supervisor;
+
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
+use nix::sys::stat::{Mode, umask};
+
+const USAGE: &str = "usage: sandbox-runner init|host --control DIR";
+
 fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
-        Some("launch") => sandbox_runner::launch::main(),
-        _ => ExitCode::from(2),
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let result = match words[..] {
+        ["init", "--control", dir] => init::run(Path::new(dir)),
+        ["host", "--control", dir] => host::run(Path::new(dir)),
+        ["launch", ..] => return sandbox_runner::launch::main(),
+        ["seccomp-table"] => seccomp_table(),
+        _ => Err(USAGE.to_owned()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            say(&message);
+            ExitCode::FAILURE
+        }
     }
+}
+
+/// A line for whoever watches the runner's own stderr; nobody has to.
+fn say(message: &str) {
+    let _ = writeln!(std::io::stderr(), "sandbox-runner: {message}");
+}
+
+/// Makes files that only the own user may reach.
+fn private<T>(make: impl FnOnce() -> T) -> T {
+    let before = umask(Mode::S_IRWXG | Mode::S_IRWXO);
+    let made = make();
+    umask(before);
+    made
+}
+
+fn seccomp_table() -> Result<(), String> {
+    let mut out = std::io::stdout().lock();
+    for entry in sandbox_runner::seccomp::table() {
+        let line = writeln!(out, "{} {} {}", entry.name, entry.number, entry.verdict.word());
+        line.map_err(|error| error.to_string())?;
+    }
+    Ok(())
 }

@@ -18,6 +18,15 @@ pub const MAX_STDIN_BUFFER: usize = 32 << 20;
 /// Version of these words; a runner answers requests of its own version and older ones.
 pub const PROTOCOL_VERSION: u32 = 1;
 
+/// Most descriptors of one request.
+pub const MAX_FDS: usize = 16;
+
+/// Name of the runner's socket in the control directory.
+pub const SOCKET_FILE: &str = "runner.sock";
+/// Name of the file in the control directory that a host runner keeps locked while it lives.
+pub const LOCK_FILE: &str = "runner.lock";
+/// Name of the folder in the control directory that holds one directory for each run.
+pub const RUNS_DIR: &str = "runs";
 /// Name of the record that proves how a run ended.
 pub const EXIT_FILE: &str = "exit.json";
 /// Name of the record written before a run starts.
@@ -79,13 +88,17 @@ pub enum Request {
 
 /// Start one process of a harness.
 ///
-/// Descriptors, in order: the run's directory (open for reading, created by the daemon), then `join_fds` descriptors of
-/// `cgroup.procs` files into which the child writes `0` before it executes, then, when `has_procs_fd`, one
-/// `cgroup.procs` open for reading (to find what is left at the end), then, when `stop_payload` is set, one control
-/// file that gets `stop_payload` before the killing (`pids.max` <- `0` on v1, `cgroup.kill` <- `1` on v2).
+/// The run's directory is `runs/<run_id>` in the control directory; the runner makes it when it is not there yet. It does
+/// not travel as a descriptor: a container's root owns nothing on the daemon's own mounts, while the control directory
+/// is bound so that this root may write there.
+///
+/// Descriptors, in order: `join_fds` descriptors of `cgroup.procs` files, open for writing, into which the child writes
+/// `0` before it executes, then, when `has_procs_fd`, one `cgroup.procs` open for reading (to find what is left at the
+/// end), then, when `stop_payload` is set, one control file that gets `stop_payload` before the killing (`pids.max` <-
+/// `0` on v1, `cgroup.kill` <- `1` on v2). A frozen cgroup must be thawed by who froze it: nothing dies in it before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartRun {
-    /// Unique id; also the name of its directory.
+    /// Unique id, also the name of its directory; see [`valid_run_id`].
     pub run_id: String,
     /// Which attempt of its mission this is; stored in the records.
     pub attempt: u32,
@@ -95,7 +108,7 @@ pub struct StartRun {
     pub env: BTreeMap<String, String>,
     /// Working directory, as seen by the runner.
     pub cwd: String,
-    /// Name of the output file in the run's directory.
+    /// Name of the output file in the run's directory; see [`valid_output_name`].
     pub stdout_name: String,
     /// Whether stdin is a pipe fed by [`Request::WriteStdin`]; otherwise it is empty.
     pub stdin_pipe: bool,
@@ -127,7 +140,9 @@ pub enum Response {
     },
     /// The request could not be carried out.
     Failed {
-        /// Stable word: `spawn`, `records`, `protocol`, `stdin_full`, `stdin_gap`.
+        /// Stable word: `spawn` (no process could be made), `records` (its files could not be written, or tell of a
+        /// run that another runner began and did not end), `protocol`, `stdin_full`, `stdin_gap`, `stdin_closed`,
+        /// `stopping` (the runner is shutting down).
         code: String,
         /// What happened.
         message: String,
@@ -166,7 +181,8 @@ pub struct ExitRecord {
     pub started_at_ms: u64,
     /// Unix time of the end in milliseconds.
     pub ended_at_ms: u64,
-    /// Length of stdout when everything of the run was gone.
+    /// Length of stdout when everything of the run was gone. The output is not synced: after a power loss a file may be
+    /// shorter than this says.
     pub stdout_bytes: u64,
     /// Length of stderr likewise.
     pub stderr_bytes: u64,
@@ -187,4 +203,36 @@ pub struct RunMetadata {
     pub cwd: String,
     /// Unix time in milliseconds.
     pub started_at_ms: u64,
+}
+
+/// Whether `id` can name a run: 1 to 128 of `A-Z a-z 0-9 _ -`.
+pub fn valid_run_id(id: &str) -> bool {
+    (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+/// Whether `name` can name a run's output file: like a run id with dots inside, and no name of another record.
+pub fn valid_output_name(name: &str) -> bool {
+    let reserved = [EXIT_FILE, METADATA_FILE, STDERR_FILE].contains(&name) || name.ends_with(".tmp");
+    (1..=128).contains(&name.len())
+        && !reserved
+        && !name.starts_with('.')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_leave_the_directory() {
+        for bad in ["", "..", ".", "a/b", "a b", "é", "a\0", &"x".repeat(129)] {
+            assert!(!valid_run_id(bad), "{bad:?}");
+            assert!(!valid_output_name(bad), "{bad:?}");
+        }
+        assert!(valid_run_id("018f-Ab_9") && !valid_run_id("a.b"));
+        assert!(valid_output_name("stdout.ndjson"));
+        for reserved in ["exit.json", "exit.json.tmp", "metadata.json", "stderr.log"] {
+            assert!(!valid_output_name(reserved), "{reserved}");
+        }
+    }
 }

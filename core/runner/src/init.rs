@@ -1,0 +1,42 @@
+//! PID 1 of a container: takes its socket, hides the control directory, gives up what a sandbox must not hold, then
+//! serves. The order matters: what comes later needs fewer rights than what comes before.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use nix::mount::{MsFlags, mount};
+
+use sandbox_runner::protocol::SOCKET_FILE;
+use sandbox_runner::{seccomp, socket};
+
+use crate::caps;
+use crate::kernel::{self, SignalTrust, Signals};
+use crate::server::{Peers, Server};
+use crate::supervisor::Supervisor;
+
+/// Serves the control directory until told to end; then the kernel ends the container.
+pub fn run(control: &Path) -> Result<(), String> {
+    let step = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
+    let directory = socket::open_directory(control).map_err(step("control directory"))?;
+    let listener = crate::private(|| socket::listen_at(directory.as_fd(), SOCKET_FILE));
+    let listener = listener.map_err(step("socket"))?;
+    let signals = Signals::open(SignalTrust::Outside).map_err(step("signals"))?;
+    let nofile = kernel::raise_nofile().map_err(step("descriptor limit"))?;
+    let supervisor = Supervisor::new(directory.into(), nofile).map_err(step("supervisor"))?;
+    cover(control).map_err(step("hiding the control directory"))?;
+    // Not dumpable: the workload runs as the same user and could else take the descriptors from /proc/1/fd.
+    nix::sys::prctl::set_dumpable(false).map_err(io::Error::from).map_err(step("dumpable"))?;
+    nix::sys::prctl::set_no_new_privs().map_err(io::Error::from).map_err(step("no new privileges"))?;
+    caps::drop_all_but_kept().map_err(step("capabilities"))?;
+    seccomp::install().map_err(|error| format!("syscall filter: {error}"))?;
+    Server::new(listener, signals, Peers::Outside, supervisor).run().map_err(step("serving"))
+}
+
+/// Mounts an empty read-only directory over the control directory. Unmounting is not possible: the mount was made
+/// outside of this user namespace and is locked. The cover stays: no workload has the capability to mount.
+fn cover(control: &Path) -> io::Result<()> {
+    let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("none"), control, Some("tmpfs"), flags, Some("mode=000,nr_inodes=1"))?;
+    Ok(())
+}

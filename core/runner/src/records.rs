@@ -1,0 +1,93 @@
+//! The directory of one run: metadata, outputs and the exit record. Everything is named relative to the open control
+//! directory, so it works after that directory was hidden from the workload.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat, renameat};
+use nix::sys::stat::{Mode, fstat, mkdirat};
+use nix::unistd::fsync;
+use serde::Serialize;
+
+use sandbox_runner::protocol::{EXIT_FILE, ExitRecord, METADATA_FILE, RUNS_DIR, RunMetadata};
+
+const PRIVATE_DIR: Mode = Mode::S_IRWXU;
+const EXIT_TMP: &str = "exit.json.tmp";
+/// An exit record longer than this was not written by a runner.
+const MAX_RECORD: u64 = 1 << 20;
+
+/// The open directory of a run.
+#[derive(Debug)]
+pub struct RunDir(OwnedFd);
+
+impl RunDir {
+    /// The directory of `run_id`, made when missing.
+    pub fn create(control: BorrowedFd<'_>, run_id: &str) -> io::Result<Self> {
+        for path in [RUNS_DIR.to_owned(), format!("{RUNS_DIR}/{run_id}")] {
+            match mkdirat(control, path.as_str(), PRIVATE_DIR) {
+                Ok(()) | Err(Errno::EEXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Self::open(control, run_id)
+    }
+
+    /// The directory of `run_id` when it is there.
+    pub fn open(control: BorrowedFd<'_>, run_id: &str) -> io::Result<Self> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        Ok(Self(openat(control, format!("{RUNS_DIR}/{run_id}").as_str(), flags, Mode::empty())?))
+    }
+
+    /// Claims the run: fails with `AlreadyExists` when it was started before, by whomever.
+    pub fn write_metadata(&self, metadata: &RunMetadata) -> io::Result<()> {
+        let file = self.file(METADATA_FILE, OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL)?;
+        write_json(&file, metadata)
+    }
+
+    /// A new file for output; it only grows.
+    pub fn new_output(&self, name: &str) -> io::Result<File> {
+        self.file(name, OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_EXCL)
+    }
+
+    /// Writes the exit record so that it is there whole or not at all, power cuts included.
+    pub fn write_exit(&self, record: &ExitRecord) -> io::Result<()> {
+        let file = self.file(EXIT_TMP, OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC)?;
+        write_json(&file, record)?;
+        file.sync_all()?;
+        renameat(&self.0, EXIT_TMP, &self.0, EXIT_FILE)?;
+        fsync(&self.0)?;
+        Ok(())
+    }
+
+    /// The exit record; `NotFound` while there is none.
+    pub fn read_exit(&self) -> io::Result<ExitRecord> {
+        let mut text = Vec::new();
+        self.file(EXIT_FILE, OFlag::O_RDONLY)?.take(MAX_RECORD).read_to_end(&mut text)?;
+        Ok(serde_json::from_slice(&text)?)
+    }
+
+    fn file(&self, name: &str, flags: OFlag) -> io::Result<File> {
+        let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        Ok(openat(&self.0, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?.into())
+    }
+}
+
+fn write_json(mut file: &File, value: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_vec(value)?;
+    text.push(b'\n');
+    file.write_all(&text)
+}
+
+/// Bytes in an open file; zero when it cannot be told.
+pub fn length(file: &impl AsFd) -> u64 {
+    fstat(file).ok().and_then(|stat| u64::try_from(stat.st_size).ok()).unwrap_or(0)
+}
+
+/// Unix time in milliseconds.
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,261 @@
+//! One run from its process's birth to its exit record.
+//!
+//! ```text
+//! running --Stop--> asked (TERM, grace) --time--> killing (KILL in rounds)
+//!    |                 |                             |
+//!    +--first process dead: sweep what is left of its group, in rounds--> recorded
+//! ```
+//! A round kills what the control group lists. It is repeated when a child died and after a growing pause, until the
+//! list is empty; what withstands it for [`GIVE_UP`] after the first process's death is named in the record's reason.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+use sandbox_runner::protocol::{ExitRecord, RunState, StartRun};
+
+use crate::cgroup::Cgroup;
+use crate::kernel::{self, End};
+use crate::records::{self, RunDir};
+use crate::spawn::{Child, Report};
+use crate::stdin::Stdin;
+
+/// How long the rest of a run is waited for after KILL.
+pub const GIVE_UP: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+const RECORD_RETRY: Duration = Duration::from_secs(1);
+/// Longest stored reason in bytes.
+const MAX_REASON: usize = 1024;
+
+/// Files of a run.
+#[derive(Debug)]
+pub struct Files {
+    pub dir: RunDir,
+    pub stdout: File,
+    pub stderr: File,
+}
+
+/// A run that has no exit record yet.
+#[derive(Debug)]
+pub struct Run {
+    start: StartRun,
+    started_at_ms: u64,
+    files: Files,
+    cgroup: Cgroup,
+    group: i32,
+    /// None once the first process is dead.
+    pid: Option<i32>,
+    report: Option<Report>,
+    end: Option<End>,
+    pub stdin: Stdin,
+    reason: Option<String>,
+    kill_at: Option<Instant>,
+    rounds: Option<Rounds>,
+    leftovers: BTreeSet<i32>,
+    record: Option<ExitRecord>,
+}
+
+#[derive(Debug)]
+struct Rounds {
+    next_at: Instant,
+    pause: Duration,
+    give_up_at: Option<Instant>,
+}
+
+impl Run {
+    /// A run whose process was just made.
+    pub fn new(start: StartRun, started_at_ms: u64, files: Files, cgroup: Cgroup, child: Child) -> Self {
+        Self {
+            start,
+            started_at_ms,
+            files,
+            cgroup,
+            group: child.pid,
+            pid: Some(child.pid),
+            report: Some(child.report),
+            end: None,
+            stdin: Stdin::new(child.stdin),
+            reason: None,
+            kill_at: None,
+            rounds: None,
+            leftovers: BTreeSet::new(),
+            record: None,
+        }
+    }
+
+    /// Its first process while it lives.
+    pub fn pid(&self) -> Option<i32> {
+        self.pid
+    }
+
+    /// As the protocol shows it.
+    pub fn state(&self) -> RunState {
+        RunState {
+            run_id: self.start.run_id.clone(),
+            pid: self.pid,
+            stdin_accepted: self.stdin.accepted(),
+            exit: self.record.clone(),
+        }
+    }
+
+    /// The pipe of its stdin while bytes wait.
+    pub fn blocked_stdin(&self) -> Option<BorrowedFd<'_>> {
+        self.stdin.blocked()
+    }
+
+    /// Sends `signal`; to the first process alone also when its group does not exist yet.
+    pub fn signal(&self, signal: i32, whole_group: bool) {
+        let Some(pid) = self.pid else { return };
+        if !(whole_group && kernel::kill_group(self.group, signal)) {
+            kernel::kill(pid, signal);
+        }
+    }
+
+    /// Asks everything to end and sets the time of the killing. A repetition may only bring it forward.
+    pub fn stop(&mut self, now: Instant, grace: Duration, reason: &str) {
+        let at = now + grace;
+        let first = self.kill_at.is_none();
+        self.kill_at = Some(self.kill_at.map_or(at, |known| known.min(at)));
+        if !first || self.pid.is_none() {
+            return;
+        }
+        let cut = (0..=MAX_REASON.min(reason.len())).rev().find(|i| reason.is_char_boundary(*i));
+        self.reason = Some(reason[..cut.unwrap_or(0)].to_owned());
+        if grace.is_zero() {
+            return;
+        }
+        self.signal(libc::SIGTERM, true);
+        for pid in self.cgroup.processes().unwrap_or_default() {
+            kernel::kill(pid, libc::SIGTERM);
+        }
+        // A stopped process acts on TERM only when it goes on.
+        self.signal(libc::SIGCONT, true);
+    }
+
+    /// The first process is dead but not reaped, so the number of its group still means this group.
+    pub fn first_process_died(&mut self, end: End, now: Instant) {
+        self.pid = None;
+        self.end = Some(end);
+        self.stdin.close();
+        let rounds = self.rounds.get_or_insert(Rounds::beginning(now));
+        rounds.give_up_at = Some(now + GIVE_UP);
+        rounds.pause = FIRST_PAUSE;
+        self.kill_listed();
+        kernel::kill_group(self.group, libc::SIGKILL);
+    }
+
+    /// A child of unknown origin is dead in process group `group`. Without a list this is how leftovers are counted.
+    pub fn orphan_died(&mut self, pid: i32, group: i32) -> bool {
+        let ours = self.end.is_some() && self.group == group;
+        if ours {
+            self.leftovers.insert(pid);
+        }
+        ours
+    }
+
+    /// Does what is due; `woken` when a child died since the last call. The state once the record is written.
+    pub fn advance(&mut self, now: Instant, woken: bool) -> Option<RunState> {
+        if self.rounds.is_none() && self.kill_at.is_some_and(|at| at <= now) {
+            self.rounds = Some(Rounds::beginning(now));
+        }
+        let rounds = self.rounds.as_mut()?;
+        if !woken && now < rounds.next_at {
+            return None;
+        }
+        rounds.next_at = now + rounds.pause;
+        rounds.pause = (rounds.pause * 2).min(LONGEST_PAUSE);
+        let given_up = rounds.give_up_at.is_some_and(|at| at <= now);
+        if self.record.is_none() {
+            let left = self.round();
+            if self.pid.is_some() || (left > 0 && !given_up) {
+                return None;
+            }
+            self.record = Some(self.conclude(left));
+        }
+        self.write_record(now)
+    }
+
+    /// When `advance` has something to do without being woken.
+    pub fn due_at(&self) -> Option<Instant> {
+        self.rounds.as_ref().map(|rounds| rounds.next_at).or(self.kill_at)
+    }
+
+    /// Kills what is there; how many were seen.
+    fn round(&mut self) -> usize {
+        if let Some(pid) = self.pid {
+            kernel::kill_group(self.group, libc::SIGKILL);
+            kernel::kill(pid, libc::SIGKILL);
+        }
+        self.kill_listed().unwrap_or_else(|| {
+            // Signal zero only asks; the members were all told to die while the group's number was certain.
+            usize::from(kernel::kill_group(self.group, 0))
+        })
+    }
+
+    fn kill_listed(&mut self) -> Option<usize> {
+        self.cgroup.stop();
+        let mut pids = self.cgroup.processes()?;
+        pids.retain(|pid| Some(*pid) != self.pid && (self.end.is_none() || *pid != self.group));
+        for pid in &pids {
+            kernel::kill(*pid, libc::SIGKILL);
+        }
+        if self.end.is_some() {
+            self.leftovers.extend(&pids);
+        }
+        Some(pids.len())
+    }
+
+    fn conclude(&mut self, left: usize) -> ExitRecord {
+        let failure = self.report.take().and_then(|report| report.read(&self.start));
+        let mut reason = failure.as_ref().map(|why| format!("spawn: {why}")).or_else(|| self.reason.clone());
+        if left > 0 {
+            let before = reason.map(|reason| reason + "; ").unwrap_or_default();
+            reason = Some(format!("{before}processes that cannot be killed: {left}"));
+        }
+        let (exit_code, signal) = match self.end {
+            _ if failure.is_some() => (None, None),
+            Some(End::Exited(code)) => (Some(code), None),
+            Some(End::Signalled(signal)) => (None, Some(signal)),
+            None => (None, None),
+        };
+        ExitRecord {
+            run_id: self.start.run_id.clone(),
+            attempt: self.start.attempt,
+            exit_code,
+            signal,
+            reason,
+            started_at_ms: self.started_at_ms,
+            ended_at_ms: records::now_ms(),
+            stdout_bytes: records::length(&self.files.stdout),
+            stderr_bytes: records::length(&self.files.stderr),
+            leftovers_killed: u32::try_from(self.leftovers.len()).unwrap_or(u32::MAX),
+        }
+    }
+
+    fn write_record(&mut self, now: Instant) -> Option<RunState> {
+        let record = self.record.as_ref()?;
+        match self.files.dir.write_exit(record) {
+            Ok(()) => Some(self.state()),
+            Err(error) => {
+                report_failure(&record.run_id, &error);
+                if let Some(rounds) = &mut self.rounds {
+                    rounds.next_at = now + RECORD_RETRY;
+                }
+                None
+            }
+        }
+    }
+}
+
+fn report_failure(run_id: &str, error: &io::Error) {
+    crate::say(&format!("the exit record of run {run_id} could not be written: {error}"));
+}
+
+impl Rounds {
+    fn beginning(now: Instant) -> Self {
+        Self { next_at: now, pause: FIRST_PAUSE, give_up_at: None }
+    }
+}
