@@ -255,6 +255,24 @@ fn a_message_is_named_when_it_is_taken_up_and_one_left_lying_is_a_failure() {
 }
 
 #[test]
+fn a_message_sent_again_is_expected_once() {
+    let mut codec = codec();
+    let first = codec.encode_user_message("m-1", "hi").unwrap();
+    assert_eq!(codec.encode_user_message("m-1", "hi").unwrap(), first);
+    let sent: Value = serde_json::from_str(&first).unwrap();
+    let started = json!({"type": "command_lifecycle", "command_uuid": sent["uuid"], "state": "started"});
+    codec.decode_line(&started.to_string());
+    codec.decode_line(&json!({"type": "result", "subtype": "success", "is_error": false}).to_string());
+    assert_eq!(codec.finish(Some(0), None), []);
+}
+
+#[test]
+fn a_withdrawn_request_is_told() {
+    let line = json!({"type": "control_cancel_request", "request_id": "r1"}).to_string();
+    assert_eq!(codec().decode_line(&line), [HarnessEvent::RequestWithdrawn { request_id: "r1".to_owned() }]);
+}
+
+#[test]
 fn cost_without_figures_by_model_is_the_difference_of_totals_and_survives_a_new_start() {
     let mut codec = codec();
     let mut cost = |total: f64| {
@@ -292,6 +310,10 @@ fn answers_have_the_shape_that_the_cli_takes() {
         json!({"behavior": "deny", "message": "not now"})
     );
     assert_eq!(response(&write, Decision::Deny, None), json!({"behavior": "deny", "message": "denied"}));
+    let rule = json!({"tool_name": "Bash", "input": {}, "permission_suggestions": [
+        {"type": "addRules", "destination": "localSettings"}]});
+    let always = response(&rule, Decision::AllowAlways, None);
+    assert_eq!(always["updatedPermissions"][0]["destination"], "userSettings");
     let asked = json!([{"question": "Which?"}, {"question": "How?"}]);
     let question = json!({"tool_name": "AskUserQuestion", "input": {"questions": asked}});
     assert_eq!(

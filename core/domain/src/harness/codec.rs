@@ -19,7 +19,9 @@ pub trait Codec {
         lines.iter().flat_map(|line| self.decode_line(line)).collect()
     }
 
-    /// A user message as one line for stdin, line break included; `None` where there is no such way.
+    /// A user message as one line for stdin, line break included; `None` where there is no such way. A message
+    /// without a [`HarnessEvent::MessageStarted`] may be sent again with the same `id`, as after a restart: the
+    /// harness takes it once. Several waiting messages may become one turn, so count starts and not turn ends.
     fn encode_user_message(&mut self, id: &str, text: &str) -> Option<String>;
 
     /// A request to stop the running turn and keep the process.

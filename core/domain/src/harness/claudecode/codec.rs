@@ -87,7 +87,9 @@ impl Codec for ClaudeCodec {
 
     fn encode_user_message(&mut self, id: &str, text: &str) -> Option<String> {
         let uuid = message_uuid(id);
-        self.state.unstarted.push(Sent { uuid: uuid.clone(), id: id.to_owned() });
+        if !self.state.unstarted.iter().any(|sent| sent.uuid == uuid) {
+            self.state.unstarted.push(Sent { uuid: uuid.clone(), id: id.to_owned() });
+        }
         Some(control::line(&json!({
             "type": "user",
             "message": { "role": "user", "content": [{ "type": "text", "text": text }] },

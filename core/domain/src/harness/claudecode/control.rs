@@ -66,7 +66,7 @@ pub(super) fn answer(id: &str, detail: &Value, decision: Decision, answer: Optio
         Decision::Allow | Decision::AllowAlways => {
             let mut allow = json!({ "behavior": "allow", "updatedInput": allowed_input(detail, answer) });
             if decision == Decision::AllowAlways && detail["permission_suggestions"].is_array() {
-                allow["updatedPermissions"] = detail["permission_suggestions"].clone();
+                allow["updatedPermissions"] = lasting(&detail["permission_suggestions"]);
             }
             allow
         }
@@ -75,6 +75,18 @@ pub(super) fn answer(id: &str, detail: &Value, decision: Decision, answer: Optio
         "type": "control_response",
         "response": { "subtype": "success", "request_id": id, "response": response },
     }))
+}
+
+/// Rules that the CLI would write into the working directory go into the mission's own settings: a worktree
+/// stays clean, and a resumed session still has them.
+fn lasting(suggestions: &Value) -> Value {
+    let mut suggestions = suggestions.clone();
+    for suggestion in suggestions.as_array_mut().into_iter().flatten() {
+        if suggestion["destination"] == "localSettings" || suggestion["destination"] == "projectSettings" {
+            suggestion["destination"] = json!("userSettings");
+        }
+    }
+    suggestions
 }
 
 /// The tool's input, with the answers where it is a question.

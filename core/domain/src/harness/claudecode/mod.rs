@@ -19,7 +19,9 @@
 //! <- control_request        -> control_response       (permission or question)
 //!                           <- result                 (the only end of a turn), command_lifecycle completed
 //! ```
-//! A message sent during a turn becomes the next turn of the same process. Closing stdin ends the process.
+//! Messages sent during a turn become the next turn of the same process, all that wait together; a `uuid` seen
+//! before is ignored. An interrupt withdraws open requests (`control_cancel_request`). Closing stdin ends the
+//! process.
 
 mod blocks;
 mod codec;
