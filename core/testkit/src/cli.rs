@@ -48,7 +48,8 @@ impl Cli {
     pub fn install(self) -> &'static str {
         match self {
             Self::Claude => concat!(
-                "  npm install --prefix \"$DIR\" @anthropic-ai/claude-code@2.1.329\n",
+                "  . core/testkit/clis.env\n",
+                "  npm install --prefix \"$DIR\" @anthropic-ai/claude-code@$CLAUDE_CODE_VERSION\n",
                 "  export SANDBOXED_SH_TEST_CLAUDE=\"$DIR\"/node_modules/@anthropic-ai/claude-code-linux-x64/claude"
             ),
         }
