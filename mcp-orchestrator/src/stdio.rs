@@ -1,0 +1,22 @@
+//! MCP on stdin and stdout. Ends with stdin, or on SIGTERM and SIGINT; workers go on.
+
+use rmcp::{ServiceExt, transport::io::stdio_pipes};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::server::Orchestrator;
+
+/// Serves until the client goes.
+pub async fn serve(orchestrator: Orchestrator) -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let serving = async {
+        orchestrator.clone().serve(stdio_pipes()).await?.waiting().await?;
+        anyhow::Ok(())
+    };
+    let result = tokio::select! {
+        result = serving => result,
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    };
+    orchestrator.shut_down();
+    result
+}
