@@ -12,8 +12,10 @@ use tokio::sync::OnceCell;
 
 /// How long somebody else's daemon may be away while it is being replaced.
 const ABSENCE: Duration = Duration::from_secs(10);
-/// First pause between two looks for it; each following one is twice as long.
+/// First pause between two looks for it; each following one is twice as long, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause, and so the most that a return can go unnoticed.
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
 /// Whether a call whose answer was lost may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +92,7 @@ impl Daemon {
                     Err(e) if e.code != ErrorCode::DaemonUnreachable => return Err(e),
                     Err(_) => tokio::time::sleep(pause).await,
                 }
-                pause *= 2;
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
         };
         match tokio::time::timeout(ABSENCE, asking).await {

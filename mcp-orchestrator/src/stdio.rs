@@ -1,6 +1,6 @@
 //! MCP on stdin and stdout. Ends with stdin, or on SIGTERM and SIGINT; workers go on.
 
-use rmcp::{ServiceExt, transport::io::stdio_pipes};
+use rmcp::{ServiceExt, service::ServerInitializeError, transport::io::stdio_pipes};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::server::Orchestrator;
@@ -9,7 +9,12 @@ use crate::server::Orchestrator;
 pub async fn serve(orchestrator: Orchestrator) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let serving = async {
-        orchestrator.clone().serve(stdio_pipes()).await?.waiting().await?;
+        match orchestrator.clone().serve(stdio_pipes()).await {
+            Ok(running) => running.waiting().await.map(drop)?,
+            // A client that only looked what this is, and left.
+            Err(ServerInitializeError::ConnectionClosed(_)) => {}
+            Err(e) => return Err(e.into()),
+        }
         anyhow::Ok(())
     };
     let result = tokio::select! {
