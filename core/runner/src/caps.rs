@@ -4,6 +4,8 @@ use std::io;
 
 /// What package managers and servers need as root of a container, and nothing that reaches mounts, devices, other
 /// processes' memory or the kernel.
+///
+/// nspawn itself gives NET_BIND_SERVICE only together with a private network.
 const KEPT: [u32; 8] = [
     0,  // CHOWN
     1,  // DAC_OVERRIDE
@@ -24,14 +26,15 @@ struct Header {
 }
 
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Data {
     effective: u32,
     permitted: u32,
     inheritable: u32,
 }
 
-/// Leaves the kept ones in the bounding, permitted and effective sets; the inheritable and ambient sets end up empty.
+/// Leaves the kept ones, as far as they are held, in the bounding, permitted and effective sets; the inheritable and
+/// ambient sets end up empty.
 pub fn drop_all_but_kept() -> io::Result<()> {
     // SAFETY: prctl with plain numbers.
     let cleared = unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) };
@@ -46,11 +49,13 @@ pub fn drop_all_but_kept() -> io::Result<()> {
             check(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) }.into())?;
         }
     }
-    let mask = KEPT.iter().fold(0, |mask, capability| mask | 1 << capability);
-    let low = Data { effective: mask, permitted: mask, inheritable: 0 };
-    let data = [low, Data { effective: 0, permitted: 0, inheritable: 0 }];
     let header = Header { version: VERSION, pid: 0 };
+    let mut data = [Data::default(); 2];
     // SAFETY: both structures are live and laid out as version 3 of the call wants them.
+    check(unsafe { libc::syscall(libc::SYS_capget, &raw const header, data.as_mut_ptr()) })?;
+    let kept = KEPT.iter().fold(0, |mask, capability| mask | 1 << capability) & data[0].permitted;
+    data = [Data { effective: kept, permitted: kept, inheritable: 0 }, Data::default()];
+    // SAFETY: as above.
     check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) })
 }
 

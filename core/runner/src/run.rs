@@ -122,8 +122,7 @@ impl Run {
         if !first || self.pid.is_none() {
             return;
         }
-        let cut = (0..=MAX_REASON.min(reason.len())).rev().find(|i| reason.is_char_boundary(*i));
-        self.reason = Some(reason[..cut.unwrap_or(0)].to_owned());
+        self.reason = Some(reason.to_owned());
         if grace.is_zero() {
             return;
         }
@@ -226,7 +225,7 @@ impl Run {
             attempt: self.start.attempt,
             exit_code,
             signal,
-            reason,
+            reason: reason.map(bounded),
             started_at_ms: self.started_at_ms,
             ended_at_ms: records::now_ms(),
             stdout_bytes: records::length(&self.files.stdout),
@@ -248,6 +247,13 @@ impl Run {
             }
         }
     }
+}
+
+/// Reasons are kept in memory and told in every list, so they have an end.
+fn bounded(mut reason: String) -> String {
+    let end = (0..=MAX_REASON.min(reason.len())).rev().find(|i| reason.is_char_boundary(*i));
+    reason.truncate(end.unwrap_or(0));
+    reason
 }
 
 fn report_failure(run_id: &str, error: &io::Error) {

@@ -57,6 +57,8 @@ fn what_cannot_start_ends_with_the_reason() {
     let denied = reason("denied", &|s| s.argv = vec!["/etc/passwd".into()]);
     assert_eq!(denied, "spawn: program /etc/passwd: Permission denied (os error 13)");
     assert_eq!(reason("none", &|s| s.argv.clear()), "spawn: no program given");
+    let long = reason("long", &|s| s.cwd = "ö".repeat(2000));
+    assert!(long.starts_with("spawn: working directory ö") && long.len() <= 1024, "{}", long.len());
     assert!(reason("nul", &|s| s.cwd = "a\0b".into()).contains("zero byte"));
 }
 

@@ -1,6 +1,10 @@
 //! The real program, from outside.
 
 #[cfg(test)]
+mod cgroup;
+#[cfg(test)]
+mod container;
+#[cfg(test)]
 mod host;
 #[cfg(test)]
 mod seccomp;
