@@ -14,6 +14,7 @@ use sandboxed_domain::api::{
     WaitParams, WaitResponse,
 };
 use schemars::JsonSchema;
+use serde_json::Value;
 
 use crate::identity::Role;
 
@@ -169,7 +170,7 @@ fn tool<P: JsonSchema + 'static, R: JsonSchema + 'static>(
     description: &'static str,
     effect: Effect,
 ) -> Result<Tool, String> {
-    let input: Arc<JsonObject> = schema_for_input::<P>().map_err(|e| format!("{name}: {e}"))?;
+    let input = shorten(schema_for_input::<P>().map_err(|e| format!("{name}: {e}"))?);
     let (read_only, idempotent) = match effect {
         Effect::Reads => (true, true),
         Effect::Settles => (false, true),
@@ -183,8 +184,34 @@ fn tool<P: JsonSchema + 'static, R: JsonSchema + 'static>(
         Some(false),
     );
     Ok(Tool::new(name, description, input)
-        .with_raw_output_schema(schema_for_output::<R>())
+        .with_raw_output_schema(shorten(schema_for_output::<R>()))
         .with_annotations(hints))
+}
+
+/// The same schema in fewer tokens: a choice of constants becomes an `enum`.
+fn shorten(schema: Arc<JsonObject>) -> Arc<JsonObject> {
+    let mut schema = Arc::unwrap_or_clone(schema);
+    schema.values_mut().for_each(fold_constants);
+    Arc::new(schema)
+}
+
+fn fold_constants(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            let choices = map.get("oneOf").and_then(Value::as_array);
+            let constants: Option<Vec<Value>> = choices.and_then(|all| {
+                all.iter().map(|choice| choice.get("const").filter(|c| c.is_string()).cloned()).collect()
+            });
+            if let Some(constants) = constants {
+                map.remove("oneOf");
+                map.insert("type".to_owned(), "string".into());
+                map.insert("enum".to_owned(), constants.into());
+            }
+            map.values_mut().for_each(fold_constants);
+        }
+        Value::Array(list) => list.iter_mut().for_each(fold_constants),
+        _ => {}
+    }
 }
 
 #[cfg(test)]
