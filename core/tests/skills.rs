@@ -20,7 +20,7 @@ const SKILLS: [&str; 2] = ["orchestrator-boss", "orchestrator-worker"];
 
 fn text(skill: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../skills").join(skill).join("SKILL.md");
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display())).unwrap()
 }
 
 /// Front matter of plain one-line scalars: the part of YAML that every reader takes the same way.
