@@ -11,14 +11,15 @@ use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::{Mode, mkdirat};
 use nix::sys::wait::waitpid;
 use nix::unistd::{self, ForkResult, Gid, Pid, Uid};
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,8 @@ pub struct LaunchPlan {
     pub uid_base: u32,
     /// How many ids.
     pub uid_count: u32,
+    /// What is bound, and the place in the root that must be there for it.
+    pub mount_points: Vec<(PathBuf, PathBuf)>,
     /// `cgroup.procs` files to join.
     pub cgroups: Vec<PathBuf>,
     /// nspawn and its arguments.
@@ -48,7 +51,7 @@ pub struct LaunchPlan {
 /// One JSON line on stderr when a step failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaunchFailure {
-    /// Which step: `read_plan`, `namespace`, `idmap`, `overlay`, `cgroup`, `oom_score`, `session`, `exec`.
+    /// Which step: `read_plan`, `namespace`, `idmap`, `overlay`, `mount_point`, `cgroup`, `oom_score`, `session`, `exec`.
     pub step: String,
     /// Error number of the kernel, when it was the kernel's.
     pub errno: Option<i32>,
@@ -143,7 +146,49 @@ fn mount_root(plan: &LaunchPlan) -> Result<(), LaunchFailure> {
     let flags = MsFlags::MS_NODEV;
     mount(Some("overlay"), &plan.merged, Some("overlay"), flags, Some(options.as_str()))
         .step("overlay", || format!("{} ({options})", plan.merged.display()))?;
+    for (source, target) in &plan.mount_points {
+        make_mount_point(&plan.merged, source, target)?;
+    }
     act_on_files_as(0)
+}
+
+/// Makes a place in the root for `source`. The root may hold links that an earlier workload made, so every step is
+/// resolved within it.
+fn make_mount_point(root: &Path, source: &Path, target: &Path) -> Result<(), LaunchFailure> {
+    let what = || format!("{} for {}", target.display(), source.display());
+    let is_dir = fs::metadata(source).step("mount_point", || source.display().to_string())?.is_dir();
+    let root = File::open(root).step("mount_point", || root.display().to_string())?;
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let mut parent: OwnedFd = root.try_clone().step("mount_point", what)?.into();
+    let mut path = PathBuf::new();
+    let names: Vec<_> = target.components().filter(|c| matches!(c, Component::Normal(_))).collect();
+    for (index, name) in names.iter().enumerate() {
+        path.push(name);
+        let name = name.as_os_str();
+        if index + 1 == names.len() && !is_dir {
+            return make_file(&parent, name).step("mount_point", what);
+        }
+        parent = match openat2(&root, &path, how) {
+            Err(Errno::ENOENT) => {
+                mkdirat(&parent, name, Mode::from_bits_truncate(0o755)).step("mount_point", what)?;
+                openat2(&root, &path, how)
+            }
+            opened => opened,
+        }
+        .step("mount_point", what)?;
+    }
+    Ok(())
+}
+
+/// Anything that is there already will do; nspawn says so when it cannot use it.
+fn make_file(parent: &OwnedFd, name: &std::ffi::OsStr) -> nix::Result<()> {
+    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+    match openat(parent, name, flags, Mode::from_bits_truncate(0o644)) {
+        Ok(_) | Err(Errno::EEXIST) => Ok(()),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Changes the ids used for files, keeping every capability (leaving id 0 takes those over files away).

@@ -1,8 +1,29 @@
-//! Sandboxes: systemd-nspawn machines whose first process is our runner, and the host's own runner.
+//! Sandboxes: systemd-nspawn machines whose first process is our runner, and the host's own runner. They outlive the
+//! daemon and are found again by identity.
 //!
+//! - [`probe`]: what the host must have; never is anything run in something weaker instead.
+//! - [`machine`]: one sandbox: start, adopt, stop. [`host`]: the host's runner likewise.
+//! - [`handle`]: runs of either.
 //! - [`cgroup`]: a cgroup for every sandbox and every run, with limits and figures.
-//! - [`process`]: processes by identity.
+//! - [`record`]: what is written down for the next daemon. [`process`]: processes by identity.
+//! - [`runner_path`]: where the runner's program is.
 
 pub mod cgroup;
+pub mod error;
+pub mod handle;
+pub mod host;
+pub mod machine;
+pub mod probe;
 pub mod process;
+pub mod record;
+pub mod runner_path;
+mod starting;
 mod watched;
+
+pub use cgroup::{CgroupTree, Group, LimitEvent, LimitWatch, Usage};
+pub use error::SandboxError;
+pub use handle::{RunFigures, RunRequest, RunnerHandle, StartedRun};
+pub use host::{HOST, HostRunner};
+pub use machine::{START_PATIENCE, Sandbox, Stopped};
+pub use probe::{Check, checks, ensure_supported};
+pub use runner_path::runner_path;

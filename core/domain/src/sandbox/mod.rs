@@ -14,8 +14,8 @@ pub mod uids;
 
 pub use paths::{PathRefused, check_layer, check_target, quote_bind};
 pub use plan::{
-    INSIDE_CONTROL, INSIDE_RUNNER, OverlayPlan, SandboxPlan, WORKLOAD_CAPABILITIES, dropped_capabilities,
-    plan,
+    INSIDE_CONTROL, INSIDE_RUNNER, MountPoint, OverlayPlan, SandboxPlan, WORKLOAD_CAPABILITIES,
+    dropped_capabilities, plan,
 };
 pub use repository::{RepositoryLayout, repository_binds};
 pub use spec::{Bind, IdMap, Limits, Network, Registration, SandboxSpec, SpecError};

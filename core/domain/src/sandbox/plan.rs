@@ -75,11 +75,22 @@ pub struct OverlayPlan {
     pub uid_count: u32,
 }
 
+/// A place in the root that must be there before something is bound on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountPoint {
+    /// What is bound; tells a file from a directory.
+    pub source: PathBuf,
+    /// Where in the sandbox.
+    pub target: PathBuf,
+}
+
 /// What the launcher does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxPlan {
     /// The root file system.
     pub overlay: OverlayPlan,
+    /// Places to make in the root: nspawn cannot, being nobody there.
+    pub mount_points: Vec<MountPoint>,
     /// nspawn and its arguments.
     pub argv: Vec<String>,
     /// nspawn's whole environment.
@@ -127,7 +138,23 @@ pub fn plan(spec: &SandboxSpec) -> Result<SandboxPlan, SpecError> {
         uid_base: spec.uid_base,
         uid_count: UIDS_PER_SANDBOX,
     };
-    Ok(SandboxPlan { overlay, argv, env: environment() })
+    Ok(SandboxPlan { overlay, mount_points: mount_points(spec), argv, env: environment() })
+}
+
+/// Places on file systems that nspawn itself mounts fresh, or within another bind, need not be in the root.
+fn mount_points(spec: &SandboxSpec) -> Vec<MountPoint> {
+    let fresh =
+        |target: &Path| ["/dev", "/proc", "/run", "/sys", "/tmp"].iter().any(|t| target.starts_with(t));
+    let nested =
+        |target: &Path| spec.binds.iter().any(|b| b.target != target && target.starts_with(&b.target));
+    let needed = |target: &Path| !fresh(target) && !nested(target);
+    let resolver = (spec.network == Network::Host).then(|| Path::new("/etc/resolv.conf"));
+    let of_binds = spec.binds.iter().map(|b| (b.source.as_path(), b.target.as_path()));
+    of_binds
+        .chain(resolver.map(|path| (path, path)))
+        .filter(|(_, target)| needed(target))
+        .map(|(source, target)| MountPoint { source: source.to_owned(), target: target.to_owned() })
+        .collect()
 }
 
 fn check_name(field: &'static str, value: &str) -> Result<(), SpecError> {

@@ -105,3 +105,19 @@ fn a_range_outside_the_reserved_ids_is_refused() {
         assert!(plan(&SandboxSpec { uid_base: base, ..spec() }).is_err(), "{base:#x}");
     }
 }
+
+#[test]
+fn only_places_in_the_root_itself_are_made_beforehand() {
+    let binds: Vec<Bind> = ["/home/u/repo", "/home/u/repo/.git", "/tmp/x"].map(Bind::same_path).into();
+    let targets = |network| {
+        let spec = SandboxSpec { network, binds: binds.clone(), ..spec() };
+        plan(&spec)
+            .unwrap()
+            .mount_points
+            .into_iter()
+            .map(|m| m.target.display().to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(targets(Network::None), ["/home/u/repo"]);
+    assert_eq!(targets(Network::Host), ["/home/u/repo", "/etc/resolv.conf"]);
+}

@@ -82,17 +82,6 @@ fn what_outlives_the_first_process_is_killed_and_counted_before_the_record() {
 }
 
 #[test]
-fn groups_work_across_the_borders_of_pid_and_user_namespaces() {
-    let Some(container) = crate::container::container() else { return };
-    let Some(groups) = Groups::new("inside") else { return };
-    groups.start(&container.control, plan("left", &["sh", "-c", &format!("{STUBBORN} exit 4")]));
-    let exit = container.control.exit("left");
-    groups.remove().unwrap();
-    assert_eq!((exit.exit_code, exit.reason), (Some(4), None));
-    assert!(exit.leftovers_killed >= 7, "{}", exit.leftovers_killed);
-}
-
-#[test]
 fn a_group_that_cannot_be_joined_is_the_reason() {
     let host = Host::new();
     let read_only = File::open("/dev/null").unwrap();

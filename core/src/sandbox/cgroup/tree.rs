@@ -33,6 +33,11 @@ impl CgroupTree {
         Ok(Self { hierarchies: Hierarchies::detect()?, relative: Path::new(TOP).join(instance) })
     }
 
+    /// Name of the instance.
+    pub fn instance(&self) -> &str {
+        self.relative.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+
     /// What this host has.
     pub fn hierarchies(&self) -> &Hierarchies {
         &self.hierarchies

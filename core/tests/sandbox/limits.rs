@@ -1,0 +1,66 @@
+//! A run that takes too much ends by itself or is told of, and its neighbour does not notice.
+
+use std::time::Duration;
+
+use sandboxed_core::sandbox::LimitEvent;
+use sandboxed_domain::sandbox::Limits;
+
+use crate::support::{PATIENCE, Place, script, time_true, wait_exit};
+
+/// Median of a neighbour's `true`.
+async fn neighbour(sandbox: &sandboxed_core::sandbox::Sandbox, prefix: &str) -> Duration {
+    let mut times = Vec::new();
+    for n in 0..11 {
+        times.push(time_true(sandbox.runner(), &format!("{prefix}-{n}")).await);
+    }
+    times.sort();
+    times[times.len() / 2]
+}
+
+#[tokio::test]
+async fn a_fork_bomb_is_refused_and_its_neighbour_does_not_notice() {
+    let place = Place::new("forks");
+    let sandbox = place.start().await;
+    let runner = sandbox.runner();
+    let mut bomb = script("bomb", "(b() { b | b & }; while :; do b; done) 2>/dev/null & exec sleep 600");
+    bomb.limits = Limits { pids: Some(64), cpu_millis: Some(1000), ..Limits::default() };
+    let started = runner.start_run(bomb).await.unwrap();
+    let mut watch = started.cgroup.as_ref().unwrap().watch_limits().unwrap();
+    let event = tokio::time::timeout(PATIENCE, watch.next()).await.unwrap().unwrap();
+    assert_eq!(event, LimitEvent::ForkRefused);
+
+    let typical = neighbour(&sandbox, "calm").await;
+    assert!(typical < Duration::from_millis(50), "{typical:?}");
+
+    runner.stop_run("bomb", Duration::ZERO, "limit").await.unwrap();
+    let ended = wait_exit(&started.dir).await;
+    assert_eq!(ended.exit.reason.as_deref(), Some("limit"), "{:?}", ended.exit);
+    assert!(started.cgroup.unwrap().processes().unwrap().is_empty());
+    let figures = runner.close_run("bomb").await.unwrap();
+    assert!(figures.refused_forks > 0 && figures.oom_kills == 0, "{figures:?}");
+    sandbox.stop(Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_memory_bomb_is_killed_and_its_neighbour_does_not_notice() {
+    let place = Place::new("memory");
+    let sandbox = place.start().await;
+    let runner = sandbox.runner();
+    // Again and again, as the kernel kills only the one that grew.
+    let mut bomb = script("bomb", "while :; do head -c 400m /dev/zero | tail > /dev/null; done");
+    bomb.limits = Limits { memory_bytes: Some(64 << 20), ..Limits::default() };
+    let started = runner.start_run(bomb).await.unwrap();
+    let mut watch = started.cgroup.as_ref().unwrap().watch_limits().unwrap();
+    let event = tokio::time::timeout(PATIENCE, watch.next()).await.unwrap().unwrap();
+    assert_eq!(event, LimitEvent::OutOfMemory);
+
+    let typical = neighbour(&sandbox, "calm").await;
+    assert!(typical < Duration::from_millis(50), "{typical:?}");
+
+    runner.stop_run("bomb", Duration::ZERO, "limit").await.unwrap();
+    wait_exit(&started.dir).await;
+    let figures = runner.close_run("bomb").await.unwrap();
+    assert!(figures.oom_kills > 0 && figures.refused_forks == 0, "{figures:?}");
+    assert!(figures.usage.memory_peak_bytes <= 64 << 20, "{figures:?}");
+    sandbox.stop(Duration::ZERO).await.unwrap();
+}
