@@ -34,17 +34,19 @@ pub struct Check {
 
 /// Looks at everything. Starts a few short programs; takes some tens of milliseconds.
 pub fn checks() -> Vec<Check> {
-    let mut found = required_checks();
+    let mut found = host_checks();
+    found.push(runner());
     found.push(image_builder());
     found.push(program("git", &["--version"], false, "apt-get install git"));
     found
 }
 
-fn required_checks() -> Vec<Check> {
-    vec![root(), nspawn(), kernel(), filesystem("overlay"), user_namespaces(), seccomp(), cgroups(), runner()]
+fn host_checks() -> Vec<Check> {
+    vec![root(), nspawn(), kernel(), filesystem("overlay"), user_namespaces(), seccomp(), cgroups()]
 }
 
-/// Refuses when something that sandboxes need is missing. The good answer is remembered for the life of the process.
+/// Refuses when something that sandboxes need of the host is missing; which runner is used is checked by its path. The
+/// good answer is remembered for the life of the process.
 ///
 /// # Errors
 /// [`SandboxError::Unsupported`] with every failed check.
@@ -53,7 +55,7 @@ pub fn ensure_supported() -> Result<(), SandboxError> {
     if SUPPORTED.get().is_some() {
         return Ok(());
     }
-    let missing: Vec<Check> = required_checks().into_iter().filter(|check| !check.ok).collect();
+    let missing: Vec<Check> = host_checks().into_iter().filter(|check| !check.ok).collect();
     if !missing.is_empty() {
         return Err(SandboxError::Unsupported { missing });
     }
