@@ -1,3 +1,4 @@
 //! core
 
+pub mod git;
 pub mod sandbox;
