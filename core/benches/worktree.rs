@@ -2,6 +2,12 @@
 //!
 //! `cargo bench -p sandboxed-core --bench worktree`; prints p50 and p99 in milliseconds.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench prints its figures and stops at the first fault"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use git2::build::CheckoutBuilder;
-use git2::{Commit, ErrorCode, Oid, Repository, Signature};
+use git2::{CheckoutNotificationType, Commit, ErrorCode, Oid, Repository, Signature};
 
 use super::checkout::Checkout;
 use super::error::{GitError, Result};
@@ -129,16 +129,26 @@ fn advance(
     if repo.refname_to_id(branch)? != from {
         return Err(git2::Error::from_str("the current branch moved meanwhile"));
     }
-    let in_the_way = blocked(repo, &target)?;
-    if !in_the_way.is_empty() {
+    let mut in_the_way = Vec::new();
+    let written = {
+        let mut builder = CheckoutBuilder::new();
+        builder.safe().notify_on(CheckoutNotificationType::CONFLICT).notify(|_, path, _, _, _| {
+            in_the_way.extend(path.map(|p| p.to_string_lossy().into_owned()));
+            true
+        });
+        repo.checkout_tree(&target, Some(&mut builder))
+    };
+    // libgit2 looks at every file before it writes the first.
+    if written.as_ref().is_err_and(|e| e.code() == ErrorCode::Conflict) {
+        in_the_way.sort_unstable();
         return Ok(Some(in_the_way));
     }
     let log = format!("merge: {}", message.lines().next().unwrap_or_default());
-    let written = repo.checkout_tree(&target, Some(CheckoutBuilder::new().safe())).and_then(|()| {
+    let moved = written.and_then(|()| {
         transaction.set_target(branch, to, None, &log)?;
         transaction.commit()
     });
-    if let Err(e) = written {
+    if let Err(e) = moved {
         put_back(repo, from, to)?;
         return Err(e);
     }
@@ -155,25 +165,4 @@ fn put_back(repo: &Repository, from: Oid, to: Oid) -> std::result::Result<(), gi
         }
     }
     repo.checkout_tree(&repo.find_object(from, None)?, Some(CheckoutBuilder::new().force()))
-}
-
-/// What a checkout would overwrite, without doing it.
-fn blocked(repo: &Repository, target: &git2::Object<'_>) -> std::result::Result<Vec<String>, git2::Error> {
-    let mut paths = Vec::new();
-    let tried = {
-        let mut builder = CheckoutBuilder::new();
-        builder.safe().dry_run().notify_on(git2::CheckoutNotificationType::CONFLICT).notify(
-            |_, path, _, _, _| {
-                paths.extend(path.map(|p| p.to_string_lossy().into_owned()));
-                true
-            },
-        );
-        repo.checkout_tree(target, Some(&mut builder))
-    };
-    match tried {
-        Err(e) if e.code() == ErrorCode::Conflict || !paths.is_empty() => {}
-        other => other?,
-    }
-    paths.sort_unstable();
-    Ok(paths)
 }

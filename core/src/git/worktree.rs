@@ -110,15 +110,17 @@ fn check_names(request: &WorktreeRequest) -> Result<()> {
 
 /// The commit that `base` names: a branch, tag, remote branch or (short) commit id. Needs at least one commit.
 pub(super) fn resolve_base(repo: &Repository, root: &Path, base: Option<&str>) -> Result<Oid> {
-    let unknown = || GitError::UnknownBase { repo: root.to_owned(), base: base.unwrap_or("HEAD").to_owned() };
-    match repo.revparse_single(base.unwrap_or("HEAD")).and_then(|object| object.peel(ObjectType::Commit)) {
-        Ok(commit) => Ok(commit.id()),
-        Err(_) if repo.is_empty().unwrap_or(false) => Err(GitError::NoCommits { repo: root.to_owned() }),
-        Err(e) if base.is_none() && e.code() == ErrorCode::UnbornBranch => {
-            Err(GitError::NoCommits { repo: root.to_owned() })
-        }
-        Err(_) => Err(unknown()),
+    let name = base.unwrap_or("HEAD");
+    let found = repo.revparse_single(name).and_then(|object| object.peel(ObjectType::Commit));
+    if let Ok(commit) = found {
+        return Ok(commit.id());
     }
+    let unborn = repo.head().is_err_and(|e| e.code() == ErrorCode::UnbornBranch);
+    let no_refs = || repo.references().is_ok_and(|mut all| all.names().next().is_none());
+    if unborn && (base.is_none() || no_refs()) {
+        return Err(GitError::NoCommits { repo: root.to_owned() });
+    }
+    Err(GitError::UnknownBase { repo: root.to_owned(), base: name.to_owned() })
 }
 
 fn check_path(request: &WorktreeRequest, common: &Path) -> Result<()> {

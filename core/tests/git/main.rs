@@ -1,0 +1,16 @@
+//! The git layer against real repositories and the real git.
+
+#[cfg(test)]
+mod creating;
+#[cfg(test)]
+mod facts;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod merging;
+#[cfg(test)]
+mod parallel;
+#[cfg(test)]
+mod removing;
