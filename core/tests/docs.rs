@@ -1,0 +1,259 @@
+//! What README and docs say exists, and what exists is described.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+mod source;
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use sandboxed_domain::api::{ErrorCode, EventBody};
+use sandboxed_domain::mission::{MissionStatus, TerminalReason};
+use schemars::{JsonSchema, schema_for};
+use serde_json::Value;
+use source::{code, files, is_word, read, root};
+
+const REFERENCE: &str = "docs/reference.md";
+
+/// All pages: path and text.
+fn pages() -> Vec<(String, String)> {
+    let mut pages = files("docs", ".md");
+    pages.extend(files("skills", ".md"));
+    pages.extend(["README.md", "CONTRIBUTING.md"].map(|path| (path.to_owned(), read(path))));
+    pages
+}
+
+/// First cells of the tables of one section, without backticks; a cell may hold several words.
+fn cells(text: &str, heading: &str) -> Vec<Vec<String>> {
+    let section = text.split("\n## ").find(|section| section.starts_with(heading)).unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| row.split('|').map(|cell| cell.trim().replace('`', "")).collect()).collect()
+}
+
+/// The first column of a section's tables, as a set of words.
+fn first_column(text: &str, heading: &str) -> BTreeSet<String> {
+    let rows = cells(text, heading);
+    rows.iter().flat_map(|row| row[1].split(", ").map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+/// Targets of links that are not on the web and not on the same page.
+fn links(text: &str) -> Vec<&str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    targets
+        .filter(|target| !target.contains("://") && !target.starts_with('#'))
+        .map(|target| target.split('#').next().unwrap())
+        .collect()
+}
+
+/// `SANDBOXED_SH_X` and the like, without the bare prefix.
+fn settings(text: &str) -> BTreeSet<String> {
+    let names = text.split(|c: char| !is_word(c)).filter(|word| {
+        (word.starts_with("SANDBOXED_SH_") && !word.ends_with('_')) || word.ends_with("_CLI_PATH")
+    });
+    names.map(str::to_owned).collect()
+}
+
+/// Settings in the sources of what ships.
+fn settings_in_code() -> BTreeSet<String> {
+    let folders =
+        ["core/src", "core/client/src", "core/domain/src", "core/runner/src", "mcp-orchestrator/src"];
+    let sources = folders.iter().flat_map(|folder| files(folder, ".rs"));
+    sources.flat_map(|(_, text)| settings(&code(&text, true))).collect()
+}
+
+/// Routes with the names of their parameters left out: `/api/workspaces/:/exec`.
+fn routes(words: impl IntoIterator<Item = String>) -> BTreeSet<String> {
+    let segment = |s: &str| if s.starts_with([':', '{']) { ":".to_owned() } else { s.to_owned() };
+    let plain = |route: String| route.split('/').map(segment).collect::<Vec<_>>().join("/");
+    words.into_iter().filter(|word| word.starts_with("/api/") || word == "/metrics").map(plain).collect()
+}
+
+/// Whether the doors are built; until then nothing can be held against them.
+fn has_doors() -> bool {
+    ["core/src/http", "core/src/cli"].iter().all(|layer| root().join(layer).is_dir())
+}
+
+/// String literals of a source.
+fn literals(text: &str) -> Vec<String> {
+    code(text, true).split('"').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// `sandboxed-sh a b` as it stands in text: verbs, and the options after them.
+fn commands(text: &str) -> BTreeSet<Vec<String>> {
+    let mut found = BTreeSet::new();
+    for (at, name) in text.match_indices("sandboxed-sh ") {
+        let before = text[..at].chars().next_back().unwrap_or(' ');
+        if !['`', '\n', '/'].contains(&before) {
+            continue;
+        }
+        let line = text[at + name.len()..].lines().next().unwrap_or_default();
+        let line = line.split(['`', '#', '|']).next().unwrap();
+        let verb = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        let words: Vec<String> = line.split_whitespace().take_while(verb).map(str::to_owned).collect();
+        if !words.is_empty() {
+            found.insert(words);
+        }
+    }
+    found
+}
+
+/// Output of the real program.
+fn help(words: &[&str]) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_sandboxed-sh")).args(words).arg("--help").output().unwrap();
+    (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Names below `Commands:` of a help text.
+fn subcommands(help: &str) -> Vec<&str> {
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let names = lines.take_while(|line| line.starts_with("  ")).filter(|line| !line.starts_with("   "));
+    names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").collect()
+}
+
+/// Every verb of the program, in full.
+fn verbs(words: &[&str], into: &mut BTreeSet<Vec<String>>) {
+    let (_, text) = help(words);
+    let below = subcommands(&text);
+    for name in &below {
+        verbs(&[words, &[name]].concat(), into);
+    }
+    if below.is_empty() && !words.is_empty() {
+        into.insert(words.iter().map(|word| (*word).to_owned()).collect());
+    }
+}
+
+/// Values of an enum, as they stand on the wire.
+fn values<T: JsonSchema>() -> BTreeSet<String> {
+    fn collect(value: &Value, into: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(map) => {
+                into.extend(map.get("const").and_then(Value::as_str).map(str::to_owned));
+                let listed = map.get("enum").and_then(Value::as_array);
+                into.extend(listed.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
+                map.iter().filter(|(key, _)| *key != "$defs").for_each(|(_, inner)| collect(inner, into));
+            }
+            Value::Array(list) => list.iter().for_each(|inner| collect(inner, into)),
+            _ => {}
+        }
+    }
+    let mut into = BTreeSet::new();
+    collect(schema_for!(T).as_value(), &mut into);
+    into
+}
+
+#[test]
+fn every_relative_link_leads_to_a_file() {
+    for (page, text) in pages() {
+        let folder = root().join(&page).parent().unwrap().to_owned();
+        for link in links(&text) {
+            assert!(folder.join(link).exists(), "{page} links to {link}");
+        }
+    }
+}
+
+#[test]
+fn every_path_in_the_architecture_exists() {
+    for word in read("docs/architecture.md").split('`').skip(1).step_by(2) {
+        if ["core/", "mcp-orchestrator/", "skills/", "docs/"].iter().any(|start| word.starts_with(start)) {
+            assert!(root().join(word).exists(), "docs/architecture.md names {word}");
+        }
+    }
+}
+
+#[test]
+fn error_codes_are_those_of_the_api_with_their_statuses() {
+    let reference = read(REFERENCE);
+    let described: BTreeSet<String> = first_column(&reference, "Error codes");
+    assert_eq!(described, values::<ErrorCode>());
+    for row in cells(&reference, "Error codes") {
+        let code: ErrorCode = serde_json::from_value(Value::String(row[1].clone())).unwrap();
+        let numbers = (row[2].parse().unwrap(), row[3].parse().unwrap());
+        assert_eq!(numbers, (code.http_status(), code.exit_status()), "{}", row[1]);
+    }
+}
+
+#[test]
+fn event_types_statuses_and_reasons_are_those_of_the_api() {
+    let reference = read(REFERENCE);
+    assert_eq!(first_column(&reference, "Events"), values::<EventBody>());
+    assert_eq!(first_column(&reference, "Missions"), values::<TerminalReason>());
+    for status in MissionStatus::ALL {
+        assert!(reference.contains(&format!("`{}`", status.as_str())), "{}", status.as_str());
+    }
+}
+
+#[test]
+fn every_setting_is_described_and_every_described_one_is_read() {
+    let known = settings_in_code();
+    let described = settings(&read(REFERENCE));
+    let missing: Vec<_> = known.difference(&described).collect();
+    assert!(missing.is_empty(), "{REFERENCE} does not describe {missing:?}");
+    if !has_doors() {
+        return;
+    }
+    // Beside those of the program there is one of the tests.
+    let tests = settings(&read(".ci/test"));
+    for (page, text) in pages() {
+        for name in settings(&text) {
+            let exists = known.contains(&name) || tests.contains(&name) || name == "CLAUDE_CLI_PATH";
+            assert!(exists, "{page} names {name}, which nothing reads");
+        }
+    }
+}
+
+#[test]
+fn every_route_is_described_and_every_described_one_is_served() {
+    if !has_doors() {
+        return;
+    }
+    let sources = files("core/src/http", ".rs");
+    let served = routes(sources.iter().flat_map(|(_, text)| literals(text)));
+    let rows = cells(&read(REFERENCE), "HTTP");
+    let described = routes(rows.iter().filter_map(|row| row[1].split(' ').nth(1).map(str::to_owned)));
+    assert_eq!(described, served);
+}
+
+#[test]
+fn every_command_is_described_and_every_described_one_is_there() {
+    if !has_doors() {
+        return;
+    }
+    let mut described = BTreeSet::new();
+    for (page, text) in pages() {
+        for words in commands(&text) {
+            let options: Vec<&str> =
+                words.iter().map(String::as_str).filter(|w| w.starts_with("--")).collect();
+            let verbs: Vec<&str> =
+                words.iter().map(String::as_str).take_while(|w| !w.starts_with("--")).collect();
+            let (known, text) = help(&verbs);
+            assert!(known, "{page}: there is no `sandboxed-sh {}`", verbs.join(" "));
+            for option in options {
+                assert!(text.contains(option), "{page}: `sandboxed-sh {}` has no {option}", verbs.join(" "));
+            }
+            if page == REFERENCE {
+                described.insert(verbs.into_iter().map(str::to_owned).collect::<Vec<_>>());
+            }
+        }
+    }
+    let mut there = BTreeSet::new();
+    verbs(&[], &mut there);
+    assert_eq!(described, there);
+}
+
+#[test]
+fn the_readers_of_these_tests_see_what_is_there() {
+    assert_eq!(links("[a](b.md#c) [d](https://e) [f](#g) [h](i/j)"), ["b.md", "i/j"]);
+    let text =
+        "run `sandboxed-sh mission list` or\nsandboxed-sh demo --repo PATH # x\nin ~/.sandboxed-sh now";
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(commands(text), BTreeSet::from([words("mission list"), words("demo --repo")]));
+    assert_eq!(
+        settings("`SANDBOXED_SH_A=1` SANDBOXED_SH_ X_CLI_PATH"),
+        settings("X_CLI_PATH SANDBOXED_SH_A")
+    );
+    let found = routes(literals(r#"r("/api/a/{id}/b"); x("text"); // "/api/c""#));
+    assert_eq!(found, routes(["/api/a/:x/b".to_owned()]));
+    assert_eq!(
+        subcommands("Usage\n\nCommands:\n  a   does\n      more\n  b\n  help  x\n\nOptions:\n  -c"),
+        ["a", "b"]
+    );
+}
