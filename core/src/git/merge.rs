@@ -8,6 +8,7 @@ use git2::{CheckoutNotificationType, Commit, ErrorCode, Oid, Repository, Signatu
 use super::checkout::Checkout;
 use super::error::{GitError, Result};
 use super::lock::RepoLock;
+use super::owner::AsOwner;
 use super::status::status;
 use super::{refs, repository};
 
@@ -49,6 +50,7 @@ pub fn merge_branch(repo_root: &Path, branch: &str, message: &str) -> Result<Mer
     let checkout = Checkout::open(&root, &root)?;
     let lock = RepoLock::of(&checkout.common);
     let _guard = lock.acquire()?;
+    let _owner = AsOwner::of(&checkout.common);
     let (current, ours) = require_ready(&checkout)?;
     let fail = |e| GitError::git("merging", &root, e);
     let unknown = || GitError::UnknownBranch { repo: root.clone(), branch: branch.to_owned() };

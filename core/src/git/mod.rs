@@ -21,6 +21,7 @@ mod error;
 pub mod facts;
 mod lock;
 pub mod merge;
+mod owner;
 mod populate;
 mod refs;
 pub mod remove;

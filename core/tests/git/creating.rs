@@ -222,3 +222,49 @@ fn the_sample_is_a_clean_repository_with_one_commit() {
     assert!(git_raw(&path, &["fsck", "--strict"]).status.success());
     assert!(ours::init_sample(&path, ("a", "b")).is_err(), "never over something");
 }
+
+#[test]
+fn a_users_repository_stays_the_users_when_the_daemon_is_root() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("not root: nothing to test");
+        return;
+    }
+    let lab = Lab::new();
+    let own = |args: &[&str]| {
+        std::process::Command::new(args[0]).args(&args[1..]).current_dir(&lab.repo).output().unwrap()
+    };
+    let top = lab.dir.path().to_str().unwrap();
+    own(&["chown", "-R", "1000:1000", top]);
+    let spares = Spares::new(lab.out("spares"));
+    spares.prepare(&lab.repo, None, 1).unwrap();
+    for name in ["one", "two"] {
+        let made = ours::create(&ours::validate(&lab.request(name)).unwrap(), Some(&spares)).unwrap();
+        let user = |script: &str| {
+            let script = format!("cd {} && export HOME={top} && {script}", made.path.display());
+            let out =
+                own(&["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "sh", "-ec", &script]);
+            assert!(out.status.success(), "{script}: {}", String::from_utf8_lossy(&out.stderr));
+            String::from_utf8(out.stdout).unwrap()
+        };
+        let who = "-c user.name=a -c user.email=a@example.org";
+        assert_eq!(user("git status --porcelain"), "");
+        user(&format!(
+            "echo {name} > {name} && rm src/b.txt && echo b > src/b.txt && git add . && git {who} commit -qm x"
+        ));
+        ours::merge_branch(&lab.repo, &made.branch, "m").unwrap();
+        assert_eq!(user("git -C ../repo status --porcelain"), "");
+    }
+    let foreign = own(&[
+        "find",
+        ".git",
+        "../one",
+        "../two",
+        "-not",
+        "-user",
+        "1000",
+        "-not",
+        "-path",
+        ".git/sandboxed-sh*",
+    ]);
+    assert_eq!(String::from_utf8(foreign.stdout).unwrap(), "");
+}
