@@ -124,6 +124,14 @@ pub enum SandboxError {
         /// Why.
         reason: String,
     },
+    /// A path is no repository that can be bound safely.
+    #[error("{path} is not a repository that can be bound: {reason}", path = path.display())]
+    NotARepository {
+        /// Which path.
+        path: PathBuf,
+        /// Why not.
+        reason: &'static str,
+    },
     /// An image could not be built.
     #[error("building the image failed in {phase}: {reason}")]
     ImageFailed {
@@ -183,6 +191,7 @@ impl SandboxError {
             Self::AlreadyRunning { .. } => ErrorCode::Conflict,
             Self::RunnerLost { .. } => ErrorCode::RunnerLost,
             Self::UnknownRun { .. } => ErrorCode::NotFound,
+            Self::NotARepository { .. } => ErrorCode::NotARepository,
             Self::ImageTimedOut { .. } => ErrorCode::TimedOut,
             Self::Task { .. } => ErrorCode::Internal,
         }

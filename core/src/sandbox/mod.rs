@@ -5,6 +5,7 @@
 //! - [`machine`]: one sandbox: start, adopt, stop. [`host`]: the host's runner likewise.
 //! - [`handle`]: runs of either.
 //! - [`cgroup`]: a cgroup for every sandbox and every run, with limits and figures.
+//! - [`image`]: read-only root file systems. [`repository`]: how a repository is made ready to be bound.
 //! - [`record`]: what is written down for the next daemon. [`process`]: processes by identity.
 //! - [`runner_path`]: where the runner's program is.
 
@@ -12,10 +13,12 @@ pub mod cgroup;
 pub mod error;
 pub mod handle;
 pub mod host;
+pub mod image;
 pub mod machine;
 pub mod probe;
 pub mod process;
 pub mod record;
+pub mod repository;
 pub mod runner_path;
 mod starting;
 mod watched;
@@ -24,6 +27,8 @@ pub use cgroup::{CgroupTree, Group, LimitEvent, LimitWatch, Usage};
 pub use error::SandboxError;
 pub use handle::{RunFigures, RunRequest, RunnerHandle, StartedRun};
 pub use host::{HOST, HostRunner};
+pub use image::{BUILD_PATIENCE, BuildProgress, Image, ImageRecipe, ImageRecord, ImageStore};
 pub use machine::{START_PATIENCE, Sandbox, Stopped};
 pub use probe::{Check, checks, ensure_supported};
+pub use repository::prepare_repository;
 pub use runner_path::runner_path;

@@ -1,0 +1,244 @@
+//! The build itself: mmdebstrap, else debootstrap, in mount and process namespaces of its own, so that whatever is
+//! killed, no mount and no process of it is left.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::fd::{AsRawFd, RawFd};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::Flock;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+
+use super::progress::{BuildProgress, ProgressReader};
+use super::recipe::ImageRecipe;
+use crate::sandbox::error::SandboxError;
+use crate::sandbox::handle::blocking;
+
+/// What nobody reads in a sandbox.
+const LEFT_OUT: [&str; 3] = ["/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*"];
+/// Lines of the log that a failure shows.
+const SHOWN_LINES: usize = 5;
+
+/// Builds `<dir>/rootfs` with `<dir>/build.log` and returns how many seconds it took. A failure leaves the log only.
+pub(super) async fn build(
+    recipe: &ImageRecipe,
+    dir: &Path,
+    lock: &Flock<File>,
+    patience: Duration,
+    mut progress: impl FnMut(BuildProgress) + Send,
+) -> Result<u64, SandboxError> {
+    let begun = Instant::now();
+    clear(dir).await?;
+    let log_path = dir.join("build.log");
+    let mut log = File::create(&log_path).map_err(SandboxError::io("create", &log_path))?;
+    let rootfs = dir.join("rootfs");
+    let built = match spawn(&mut builder(recipe, &rootfs)?, lock.as_raw_fd()) {
+        Ok(mut child) => follow(&mut child, &mut log, &log_path, patience, &mut progress).await,
+        Err(error) => Err(error),
+    };
+    let finished = match built {
+        Ok(()) => blocking(move || finish(&rootfs)).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = finished {
+        let _ = remove_rootfs(dir).await;
+        return Err(error);
+    }
+    progress(BuildProgress { phase: "done", percent: 100, detail: String::new() });
+    Ok(begun.elapsed().as_secs())
+}
+
+/// An empty directory; what an earlier build left is removed.
+async fn clear(dir: &Path) -> Result<(), SandboxError> {
+    remove_rootfs(dir).await?;
+    fs::create_dir_all(dir).map_err(SandboxError::io("create", dir))
+}
+
+async fn remove_rootfs(dir: &Path) -> Result<(), SandboxError> {
+    let rootfs = dir.join("rootfs");
+    blocking(move || match fs::remove_dir_all(&rootfs) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(SandboxError::io("remove", &rootfs)(error))
+        }
+        _ => Ok(()),
+    })
+    .await
+}
+
+/// The builder's command. `--kill-child`: when `unshare` dies, everything in its process namespace does.
+fn builder(recipe: &ImageRecipe, rootfs: &Path) -> Result<Command, SandboxError> {
+    let mut command = Command::new("unshare");
+    command.args([
+        "--mount",
+        "--propagation",
+        "slave",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "--",
+    ]);
+    let packages = recipe.packages.join(",");
+    if on_path("mmdebstrap") {
+        command.args(["mmdebstrap", "--mode=root", "--format=directory", "--variant=minbase", "--verbose"]);
+        command.arg(format!("--include={packages}"));
+        command.args(LEFT_OUT.map(|glob| format!("--dpkgopt=path-exclude={glob}")));
+        command.arg(&recipe.suite).arg(rootfs).args(&recipe.mirrors);
+    } else if on_path("debootstrap") {
+        command.args(["debootstrap", "--variant=minbase"]).arg(format!("--include={packages}"));
+        command.arg(&recipe.suite).arg(rootfs).args(recipe.mirrors.first().and_then(|line| mirror_of(line)));
+    } else {
+        let missing: Vec<_> =
+            crate::sandbox::probe::checks().into_iter().filter(|c| c.name == "image builder").collect();
+        return Err(SandboxError::Unsupported { missing });
+    }
+    // The caller's own settings must not reach into the image.
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C.UTF-8");
+    command.env("DEBIAN_FRONTEND", "noninteractive").envs(proxies()).current_dir("/");
+    Ok(command)
+}
+
+fn on_path(program: &str) -> bool {
+    ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().any(|dir| Path::new(dir).join(program).exists())
+}
+
+fn proxies() -> impl Iterator<Item = (String, String)> {
+    std::env::vars().filter(|(name, _)| matches!(name.as_str(), "http_proxy" | "https_proxy" | "no_proxy"))
+}
+
+/// The address in a `sources.list` entry.
+fn mirror_of(line: &str) -> Option<&str> {
+    line.split_whitespace().find(|word| word.contains("://"))
+}
+
+fn spawn(command: &mut Command, lock: RawFd) -> Result<Child, SandboxError> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    let keep_lock = move || {
+        // SAFETY: fcntl on a descriptor that the parent holds open during the fork.
+        let kept = unsafe { libc::fcntl(lock, libc::F_SETFD, 0) };
+        if kept < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+    };
+    // SAFETY: fcntl(2) is async-signal-safe.
+    unsafe { command.pre_exec(keep_lock) }.spawn().map_err(SandboxError::io("start", Path::new("unshare")))
+}
+
+/// Reads what the builder prints until it ends, or kills its whole group when that takes too long.
+async fn follow(
+    child: &mut Child,
+    log: &mut File,
+    log_path: &Path,
+    patience: Duration,
+    progress: &mut (impl FnMut(BuildProgress) + Send),
+) -> Result<(), SandboxError> {
+    let group = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
+    let mut reader =
+        Reader { progress, log, parser: ProgressReader::default(), last: Vec::new(), phase: "starting" };
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let work = async {
+        reader.read(stdout, stderr).await?;
+        child.wait().await
+    };
+    let status = match tokio::time::timeout(patience, work).await {
+        Ok(status) => status,
+        Err(_) => {
+            if let Some(group) = group {
+                let _ = killpg(group, Signal::SIGKILL);
+            }
+            let _ = child.wait().await;
+            return Err(SandboxError::ImageTimedOut {
+                seconds: patience.as_secs(),
+                log: log_path.to_owned(),
+            });
+        }
+    };
+    let (phase, log) = (reader.phase.to_owned(), log_path.to_owned());
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => {
+            let reason = format!("{status}: {}", reader.last.join(" | "));
+            Err(SandboxError::ImageFailed { phase, reason, log })
+        }
+        Err(error) => Err(SandboxError::ImageFailed { phase, reason: error.to_string(), log }),
+    }
+}
+
+struct Reader<'a, F> {
+    progress: &'a mut F,
+    log: &'a mut File,
+    parser: ProgressReader,
+    last: Vec<String>,
+    phase: &'static str,
+}
+
+impl<F: FnMut(BuildProgress)> Reader<'_, F> {
+    async fn read(
+        &mut self,
+        stdout: Option<impl AsyncRead + Unpin>,
+        stderr: Option<impl AsyncRead + Unpin>,
+    ) -> std::io::Result<()> {
+        let (Some(stdout), Some(stderr)) = (stdout, stderr) else { return Ok(()) };
+        let (mut out, mut err) = (BufReader::new(stdout).split(b'\n'), BufReader::new(stderr).split(b'\n'));
+        let (mut out_open, mut err_open) = (true, true);
+        while out_open || err_open {
+            let line = tokio::select! {
+                line = out.next_segment(), if out_open => { let line = line?; out_open = line.is_some(); line }
+                line = err.next_segment(), if err_open => { let line = line?; err_open = line.is_some(); line }
+            };
+            if let Some(line) = line {
+                self.line(&String::from_utf8_lossy(&line))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, line: &str) -> std::io::Result<()> {
+        writeln!(self.log, "{line}")?;
+        if let Some(told) = self.parser.line(line) {
+            self.phase = told.phase;
+            (self.progress)(told);
+        }
+        if line.starts_with("E:") || line.starts_with("W:") {
+            self.last.push(line.to_owned());
+            if self.last.len() > SHOWN_LINES {
+                self.last.remove(0);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What every sandbox expects to find, and nothing of the host that built it.
+fn finish(rootfs: &Path) -> Result<(), SandboxError> {
+    use std::os::unix::fs::PermissionsExt;
+    let files = [
+        ("etc/hosts", "127.0.0.1 localhost workspace\n::1 localhost workspace\n"),
+        ("etc/hostname", "workspace\n"),
+        ("etc/machine-id", ""),
+        // Bound over where a sandbox has the host's network.
+        ("etc/resolv.conf", ""),
+    ];
+    for (name, text) in files {
+        let path = rootfs.join(name);
+        let write = || {
+            // Never through a link, which would lead out of the image.
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            fs::write(&path, text)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644))
+        };
+        write().map_err(SandboxError::io("write", &path))?;
+    }
+    Ok(())
+}

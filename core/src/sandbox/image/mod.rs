@@ -1,0 +1,17 @@
+//! Images: read-only root file systems under every sandbox, made from the host's own distribution and mirrors.
+//!
+//! - [`sources`]: which package mirrors the host itself uses.
+//! - [`recipe`]: what an image is made of; its digest is the image's name, so a changed recipe is another image.
+//! - [`progress`]: how far a build is, read from what the builder prints.
+//! - [`store`]: where images are, and that only one builder makes each.
+//! - [`build`]: the build itself.
+
+mod build;
+pub mod progress;
+pub mod recipe;
+pub mod sources;
+pub mod store;
+
+pub use progress::BuildProgress;
+pub use recipe::ImageRecipe;
+pub use store::{BUILD_PATIENCE, Image, ImageRecord, ImageStore};
