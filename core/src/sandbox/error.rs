@@ -204,8 +204,7 @@ impl SandboxError {
                 missing.iter().map(|c| c.mend.as_str()).filter(|m| !m.is_empty()).collect::<Vec<_>>().join("; ")
             }
             Self::RunnerMissing { .. } | Self::RunnerNotStatic { .. } => {
-                "build it with `cargo rustc -p sandbox-runner --bin sandbox-runner --release -- -C \
-                 target-feature=+crt-static` and put it beside sandboxed-sh, or name it in SANDBOXED_SH_RUNNER"
+"run `sandboxed-sh doctor --fix` in a source checkout, or name a static one in SANDBOXED_SH_RUNNER"
                     .into()
             }
             Self::ImageFailed { log, .. } | Self::ImageTimedOut { log, .. } => {

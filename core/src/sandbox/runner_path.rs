@@ -9,16 +9,23 @@ use super::error::SandboxError;
 pub const RUNNER_SETTING: &str = "SANDBOXED_SH_RUNNER";
 const NAME: &str = "sandbox-runner";
 
-/// The runner: the one named in `SANDBOXED_SH_RUNNER`, else the one beside this program.
+/// Directory beside this program with the static programs that run inside sandboxes.
+const INSIDE: &str = "inside";
+
+/// The runner: the one named in `SANDBOXED_SH_RUNNER`, else the one in `inside/` beside this program, else beside it.
 ///
 /// # Errors
 /// [`SandboxError::RunnerMissing`] or [`SandboxError::RunnerNotStatic`].
 pub fn runner_path() -> Result<PathBuf, SandboxError> {
     let path = match std::env::var_os(RUNNER_SETTING) {
         Some(path) => PathBuf::from(path),
-        None => std::env::current_exe()
-            .map_err(SandboxError::io("find this program beside", Path::new(NAME)))?
-            .with_file_name(NAME),
+        None => {
+            let own = std::env::current_exe()
+                .map_err(SandboxError::io("find this program beside", Path::new(NAME)))?;
+            let beside = own.with_file_name(NAME);
+            let inside = own.with_file_name(INSIDE).join(NAME);
+            if beside.is_file() && !inside.is_file() { beside } else { inside }
+        }
     };
     check_runner(&path)?;
     Ok(path)

@@ -7,14 +7,24 @@ use sandboxed_domain::api::{ApiError, ErrorCode};
 /// File name of the daemon's program.
 const NAME: &str = "sandboxed-sh";
 
-/// `SANDBOXED_SH_PROGRAM`, else `sandboxed-sh` beside this executable, else in `PATH`.
+/// The directory beside `sandboxed-sh` with the programs that also run inside sandboxes.
+const INSIDE: &str = "inside";
+
+/// `SANDBOXED_SH_PROGRAM`, else `sandboxed-sh` beside this executable (or beside the `inside` directory it lies in),
+/// else in `PATH`.
 ///
 /// # Errors
 /// `NotFound` saying where it was looked for.
 pub fn find_program() -> Result<PathBuf, ApiError> {
     let chosen = std::env::var_os("SANDBOXED_SH_PROGRAM").filter(|v| !v.is_empty()).map(PathBuf::from);
-    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join(NAME)));
+    let beside = std::env::current_exe().ok().as_deref().and_then(neighbour);
     find(chosen, beside, std::env::var_os("PATH").as_deref())
+}
+
+fn neighbour(exe: &Path) -> Option<PathBuf> {
+    let directory = exe.parent()?;
+    let directory = if directory.ends_with(INSIDE) { directory.parent()? } else { directory };
+    Some(directory.join(NAME))
 }
 
 fn find(
@@ -41,6 +51,13 @@ fn find(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_of_the_inside_directory_has_its_neighbour_above() {
+        let of = |exe: &str| neighbour(Path::new(exe)).unwrap();
+        assert_eq!(of("/a/bin/mcp-orchestrator"), Path::new("/a/bin/sandboxed-sh"));
+        assert_eq!(of("/a/bin/inside/mcp-orchestrator"), Path::new("/a/bin/sandboxed-sh"));
+    }
 
     #[test]
     fn the_chosen_program_wins_then_the_neighbour_then_the_path() {

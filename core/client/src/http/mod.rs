@@ -1,5 +1,6 @@
 //! The HTTP API as typed methods.
 
+mod build;
 mod client;
 mod events;
 mod failure;

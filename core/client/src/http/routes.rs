@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use reqwest::Method;
 use sandboxed_domain::api::{
-    AnswerWorkerParams, AnswerWorkerResponse, ApiError, BackendStatus, Caller, CreateMissionParams,
-    CreateWorkspaceParams, Decision, EventPage, EventsParams, ExecParams, ExecResponse, HealthResponse,
-    ListMissionsParams, MessageParams, MessageResponse, MissionPage, MissionView, ProgressView,
-    QueuedMessage, RequestView, ResumeMissionParams, WorkspaceView,
+    AnswerWorkerParams, AnswerWorkerResponse, ApiError, BackendStatus, BuildProgress, Caller,
+    CreateMissionParams, CreateWorkspaceParams, Decision, EventPage, EventsParams, ExecParams, ExecResponse,
+    HealthResponse, ListMissionsParams, MessageParams, MessageResponse, MissionPage, MissionView,
+    ProgressView, QueuedMessage, RequestView, ResumeMissionParams, WorkspaceView,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -188,9 +188,19 @@ impl Client {
         self.delete(&workspace_path(id, "")).await
     }
 
-    /// `POST /api/workspaces/:id/build`; returns when the image is there, which can take minutes.
-    pub async fn build_workspace(&self, id: &str) -> Result<WorkspaceView, ApiError> {
-        self.post(&workspace_path(id, "/build"), &json!({}), Limit::Open).await
+    /// `POST /api/workspaces/:id/build`; returns when the image is there, which can take minutes. `progress` hears
+    /// each step.
+    ///
+    /// # Errors
+    /// The build's own error, or `DaemonUnreachable` when the connection breaks.
+    pub async fn build_workspace(
+        &self,
+        id: &str,
+        progress: impl FnMut(BuildProgress),
+    ) -> Result<WorkspaceView, ApiError> {
+        let request = self.request(Method::POST, &workspace_path(id, "/build"))?.json(&json!({}));
+        let response = self.send(request, Limit::Open).await?;
+        super::build::follow(response, &self.settings().endpoint.to_string(), progress).await
     }
 
     /// `POST /api/workspaces/:id/start`; builds the image first where it is missing.

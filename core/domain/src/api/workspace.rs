@@ -83,6 +83,16 @@ pub struct WorkspaceView {
     pub created_at: DateTime<Utc>,
 }
 
+/// One line of the answer of `POST /api/workspaces/:id/build`. The last line is the workspace, or the error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BuildProgress {
+    /// How much of the image is there, 0 to 100.
+    pub percent: u8,
+    /// What is being done.
+    pub text: String,
+}
+
 /// `POST /api/workspaces/:id/exec`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
