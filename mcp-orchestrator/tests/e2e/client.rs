@@ -11,6 +11,11 @@ use tokio::{
 /// Longer than anything a test waits for; its end is a failure.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What comes of `future`, which must be soon.
+pub async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("it happens in time")
+}
+
 /// Which protocol the client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Era {
@@ -109,7 +114,7 @@ impl Mcp {
 
     /// The next message. Every line of stdout must be one.
     pub async fn receive(&mut self) -> Value {
-        let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await.expect("a message in time");
+        let line = soon(self.lines.next_line()).await;
         let line = line.unwrap().expect("stdout stays open");
         let message: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("not JSON: {e}: {line}"));
         assert_eq!(message["jsonrpc"], "2.0", "{line}");
@@ -173,6 +178,6 @@ impl Mcp {
             }
             self.child.wait().await.unwrap()
         };
-        tokio::time::timeout(PATIENCE, rest).await.expect("an exit in time")
+        soon(rest).await
     }
 }

@@ -4,7 +4,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Era, Mcp},
+    client::{Era, Mcp, soon},
     fake::{Fake, Reply},
 };
 
@@ -77,7 +77,7 @@ async fn a_call_carries_who_calls_and_comes_back_as_text_and_structure() {
         assert_eq!(result["structuredContent"], want);
         let text = result["content"][0]["text"].as_str().unwrap();
         assert_eq!(serde_json::from_str::<Value>(text).unwrap(), want);
-        let call = fake.calls.recv().await.unwrap();
+        let call = soon(fake.calls.recv()).await.unwrap();
         assert_eq!(call.params, json!({"status": ["failed"]}));
         assert_eq!((&call.caller["boss"], &call.caller["workspace"]), (&json!("b"), &json!("host")));
     }
@@ -88,7 +88,7 @@ async fn a_boss_without_a_name_is_its_working_directory() {
     let mut fake = Fake::start(|_| Reply::Json(json!({"workers": []})));
     let mut mcp = Mcp::start(&fake.url(), OLD, "x", &[]).await;
     mcp.call("list_workers", json!({})).await;
-    let caller = fake.calls.recv().await.unwrap().caller;
+    let caller = soon(fake.calls.recv()).await.unwrap().caller;
     assert!(caller["boss"].as_str().unwrap().starts_with('/'));
     assert_eq!(caller["boss"], caller["working_directory"]);
 }
@@ -142,7 +142,7 @@ async fn the_end_of_stdin_and_sigterm_are_clean_ends_also_during_a_wait() {
         let mut mcp = Mcp::start(&fake.url(), OLD, "x", &[]).await;
         if waiting {
             mcp.start_call("wait_for_any_worker", json!({})).await;
-            fake.calls.recv().await.unwrap();
+            soon(fake.calls.recv()).await.unwrap();
         }
         let pid = Pid::from_raw(mcp.child.id().unwrap().cast_signed()).unwrap();
         kill_process(pid, Signal::TERM).unwrap();

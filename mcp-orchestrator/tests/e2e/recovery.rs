@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::{
-    client::{Era, Mcp},
+    client::{Era, Mcp, soon},
     fake::{Fake, Reply, wait_answer},
 };
 
@@ -18,12 +18,12 @@ async fn a_wait_survives_the_daemon_being_killed_and_replaced() {
     let mut first = Fake::start(move |_| Reply::Hang(dropped.clone()));
     let mut mcp = Mcp::start(&first.url(), OLD, "claude-code", &[]).await;
     let id = mcp.start_call("wait_for_any_worker", json!({"cursor": "5"})).await;
-    let before = first.calls.recv().await.unwrap();
+    let before = soon(first.calls.recv()).await.unwrap();
     let port = first.kill();
     let mut second = Fake::start_on(port, |_| Reply::Json(wait_answer("event")));
     let answer = mcp.answer_to(id).await;
     assert_eq!(answer["result"]["structuredContent"]["status"], "event", "{answer}");
-    let after = second.calls.recv().await.unwrap();
+    let after = soon(second.calls.recv()).await.unwrap();
     assert_eq!(
         (before.params["cursor"].clone(), before.caller),
         (after.params["cursor"].clone(), after.caller)
@@ -55,12 +55,12 @@ async fn a_batch_whose_answer_was_lost_is_sent_again_with_the_same_key() {
     let mut mcp = Mcp::start(&fake.url(), OLD, "x", &[]).await;
     let result = mcp.call("batch_create_workers", json!({"workers": [{"title": "t"}]})).await;
     assert_eq!(result["structuredContent"]["existing"], 1);
-    let (one, two) = (fake.calls.recv().await.unwrap(), fake.calls.recv().await.unwrap());
+    let (one, two) = (soon(fake.calls.recv()).await.unwrap(), soon(fake.calls.recv()).await.unwrap());
     assert!(one.params["idempotency_key"].as_str().unwrap().len() > 20);
     assert_eq!(one, two);
     let result = mcp.call("batch_create_workers", json!({"workers": [], "idempotency_key": "mine"})).await;
     assert_eq!(result["isError"], false);
-    assert_eq!(fake.calls.recv().await.unwrap().params["idempotency_key"], "mine");
+    assert_eq!(soon(fake.calls.recv()).await.unwrap().params["idempotency_key"], "mine");
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn a_message_whose_answer_was_lost_is_not_sent_twice() {
     let error = mcp.call_failing("send_message_to_worker", json!({"worker_id": "w", "content": "c"})).await;
     assert_eq!(error["code"], "daemon_unreachable");
     assert!(error["hint"].as_str().unwrap().contains("look"), "{error}");
-    fake.calls.recv().await.unwrap();
+    soon(fake.calls.recv()).await.unwrap();
     assert!(fake.calls.try_recv().is_err());
 }
 

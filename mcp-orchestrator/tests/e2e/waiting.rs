@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::{
-    client::{Era, Mcp},
+    client::{Era, Mcp, soon},
     fake::{Fake, Reply, wait_answer},
 };
 
@@ -60,7 +60,7 @@ async fn a_time_out_is_an_answer_and_every_poll_has_the_callers_cursor() {
     drop(mcp);
     fake.calls.close();
     let mut polls = 0;
-    while let Some(call) = fake.calls.recv().await {
+    while let Some(call) = soon(fake.calls.recv()).await {
         assert_eq!(call.params["cursor"], "5");
         assert!(call.params["timeout_seconds"].as_f64().unwrap() <= 0.2);
         polls += 1;
@@ -73,7 +73,7 @@ async fn max_wait_bounds_the_block_whatever_the_caller_asks() {
     let mut fake = Fake::start(|_| Reply::Json(wait_answer("timeout")));
     let mut mcp = Mcp::start(&fake.url(), OLD, "codex-mcp-client", &["--max-wait", "0"]).await;
     mcp.call("wait_for_any_worker", json!({"timeout_seconds": 500})).await;
-    assert_eq!(fake.calls.recv().await.unwrap().params["timeout_seconds"], 0.0);
+    assert_eq!(soon(fake.calls.recv()).await.unwrap().params["timeout_seconds"], 0.0);
 }
 
 #[tokio::test]
@@ -86,9 +86,9 @@ async fn a_cancelled_wait_drops_only_itself() {
         });
         let mut mcp = Mcp::start(&fake.url(), era, "x", &[]).await;
         let id = mcp.start_call("wait_for_any_worker", json!({})).await;
-        fake.calls.recv().await.unwrap();
+        soon(fake.calls.recv()).await.unwrap();
         mcp.notify("notifications/cancelled", json!({"requestId": id, "reason": "r"})).await;
-        seen.recv().await.unwrap();
+        soon(seen.recv()).await.unwrap();
         let other = mcp.request("tools/call", json!({"name": "list_workers", "arguments": {}})).await;
         // Nothing is said any more about the cancelled call.
         assert!(mcp.answer_to(other).await["result"]["isError"] == false);
@@ -121,7 +121,7 @@ async fn a_client_with_tasks_gets_a_task_and_then_the_answer() {
 #[tokio::test]
 async fn a_cancelled_task_ends_its_wait() {
     let (dropped, mut seen) = unbounded_channel();
-    let fake = Fake::start(move |call| {
+    let mut fake = Fake::start(move |call| {
         if call.params["timeout_seconds"] == 0.0 {
             Reply::Json(wait_answer("timeout"))
         } else {
@@ -130,8 +130,11 @@ async fn a_cancelled_task_ends_its_wait() {
     });
     let mut mcp = Mcp::start(&fake.url(), Era::Modern { tasks: true }, "x", &[]).await;
     let task = mcp.call("wait_for_any_worker", json!({})).await["taskId"].take();
+    // The first look, then the task's own.
+    soon(fake.calls.recv()).await.unwrap();
+    soon(fake.calls.recv()).await.unwrap();
     mcp.ask("tasks/cancel", json!({"taskId": task})).await;
-    seen.recv().await.unwrap();
+    soon(seen.recv()).await.unwrap();
 }
 
 #[tokio::test]

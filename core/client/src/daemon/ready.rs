@@ -11,7 +11,7 @@ use std::{
 pub const READY_FD_VARIABLE: &str = "SANDBOXED_SH_READY_FD";
 
 /// What the daemon writes.
-pub(super) const READY_LINE: &[u8] = b"ready\n";
+pub(super) const READY_LINE: [u8; 6] = *b"ready\n";
 
 /// The starter's pipe, if there is one.
 #[derive(Debug)]
@@ -19,7 +19,8 @@ pub struct ReadySignal(Option<File>);
 
 impl ReadySignal {
     /// Takes the pipe over. Call it once, first thing in `serve`, before anything else opens files or starts
-    /// processes: until then a child would inherit the pipe and keep the starter waiting.
+    /// processes: until then a child would inherit the pipe, and a failed start would show only
+    /// when that child ends.
     pub fn from_env() -> Self {
         Self(std::env::var(READY_FD_VARIABLE).ok().and_then(|fd| take_pipe(fd.parse().ok()?)))
     }
@@ -27,7 +28,7 @@ impl ReadySignal {
     /// Says that the daemon serves. A starter that has given up is no error.
     pub fn send(self) {
         if let Some(mut pipe) = self.0 {
-            let _ = pipe.write_all(READY_LINE);
+            let _ = pipe.write_all(&READY_LINE);
         }
     }
 }

@@ -28,6 +28,8 @@ use crate::settings::{Settings, TokenSource};
 
 /// How long a start may take until the daemon serves.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a daemon that has given up may take to end by itself.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// So much of a failed start's log goes into the error.
 const TAIL_BYTES: u64 = 2000;
 
@@ -119,7 +121,11 @@ pub(super) async fn start_locked(
                 .hint("look into its log")
         }),
         Ok(_) => {
-            let status = end(&mut child).await;
+            // It lets go of the pipe on its way out, and may have its last words still to log.
+            let status = match tokio::time::timeout(LAST_WORDS, child.wait()).await {
+                Ok(status) => status.map_or_else(|e| e.to_string(), |status| status.to_string()),
+                Err(_) => end(&mut child).await,
+            };
             Err(ended_early(&files.log, log_start, &status))
         }
         Err(_) => {
@@ -177,9 +183,12 @@ fn spawn(
 /// Whether the daemon said it serves; false when it closed the pipe without a word.
 async fn read_ready(reader: PipeReader) -> io::Result<bool> {
     let mut reader = pipe::Receiver::from_owned_fd(reader.into())?;
-    let mut said = Vec::new();
-    reader.read_to_end(&mut said).await?;
-    Ok(said == READY_LINE)
+    let mut said = [0; READY_LINE.len()];
+    match reader.read_exact(&mut said).await {
+        Ok(_) => Ok(said == READY_LINE),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(e) => Err(e),
+    }
 }
 
 /// Ends a daemon that did not come up, and what it had started in its session's first group.
