@@ -96,10 +96,24 @@ fn commands(text: &str) -> BTreeSet<Vec<String>> {
     found
 }
 
-/// Output of the real program.
-fn help(words: &[&str]) -> (bool, String) {
+/// Help of the real program.
+fn help(words: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_sandboxed-sh")).args(words).arg("--help").output().unwrap();
-    (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    assert!(output.status.success(), "sandboxed-sh {} --help: {}", words.join(" "), output.status);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Those of the words that are verbs, and the help of the last; what follows are arguments.
+fn resolve<'a>(words: &[&'a str]) -> (Vec<&'a str>, String) {
+    let (mut verbs, mut text) = (Vec::new(), help(&[]));
+    for word in words {
+        if !subcommands(&text).contains(word) {
+            break;
+        }
+        verbs.push(*word);
+        text = help(&verbs);
+    }
+    (verbs, text)
 }
 
 /// Names below `Commands:` of a help text.
@@ -111,7 +125,7 @@ fn subcommands(help: &str) -> Vec<&str> {
 
 /// Every verb of the program, in full.
 fn verbs(words: &[&str], into: &mut BTreeSet<Vec<String>>) {
-    let (_, text) = help(words);
+    let text = help(words);
     let below = subcommands(&text);
     for name in &below {
         verbs(&[words, &[name]].concat(), into);
@@ -227,14 +241,12 @@ fn every_command_is_described_and_every_described_one_is_there() {
     let mut described = BTreeSet::new();
     for (page, text) in pages() {
         for words in commands(&text) {
-            let options: Vec<&str> =
-                words.iter().map(String::as_str).filter(|w| w.starts_with("--")).collect();
-            let verbs: Vec<&str> =
-                words.iter().map(String::as_str).take_while(|w| !w.starts_with("--")).collect();
-            let (known, text) = help(&verbs);
-            assert!(known, "{page}: there is no `sandboxed-sh {}`", verbs.join(" "));
-            for option in options {
-                assert!(text.contains(option), "{page}: `sandboxed-sh {}` has no {option}", verbs.join(" "));
+            let (options, said): (Vec<&str>, Vec<&str>) =
+                words.iter().map(String::as_str).partition(|word| word.starts_with("--"));
+            let (verbs, text) = resolve(&said);
+            assert!(!verbs.is_empty(), "{page}: there is no `sandboxed-sh {}`", said.join(" "));
+            for word in said[verbs.len()..].iter().chain(&options) {
+                assert!(text.contains(word), "{page}: `sandboxed-sh {}` has no {word}", verbs.join(" "));
             }
             if page == REFERENCE {
                 described.insert(verbs.into_iter().map(str::to_owned).collect::<Vec<_>>());
