@@ -1,4 +1,12 @@
-//! core
+//! The sandboxed-sh daemon and CLI, in layers; each uses only those to its right:
+//! cli · daemon -> http -> app -> mission -> workspace -> harness · git -> sandbox -> store.
 
+pub mod app;
+pub mod daemon;
 pub mod git;
+pub mod harness;
+pub mod http;
+pub mod mission;
 pub mod sandbox;
+pub mod store;
+pub mod workspace;

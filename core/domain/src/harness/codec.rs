@@ -10,7 +10,7 @@ use crate::api::Decision;
 /// A codec lives as long as its run. The daemon may be killed between any two lines, so its state is small and
 /// serialisable: store [`Codec::snapshot`] together with the events (and after each `encode_*`), and a new codec
 /// that was [restored](Codec::restore) goes on as if nothing had happened.
-pub trait Codec {
+pub trait Codec: Send + Sync {
     /// The meaning of one line of stdout, without its line break. Never fails: what is not understood is `Raw`.
     fn decode_line(&mut self, line: &str) -> Vec<HarnessEvent>;
 

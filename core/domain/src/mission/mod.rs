@@ -1,10 +1,12 @@
 //! The life of a mission, and how its end is judged.
 
+mod cursor;
 mod outcome;
 mod record;
 mod status;
 mod verdict;
 
+pub use cursor::*;
 pub use outcome::*;
 pub use record::*;
 pub use status::*;

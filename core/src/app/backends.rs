@@ -1,0 +1,35 @@
+//! Backends: which there are and whether they could start.
+
+use sandboxed_domain::api::{ApiError, BackendAuthParams, BackendAuthResponse, BackendStatus, ErrorCode};
+use sandboxed_domain::harness::{self, Harness};
+
+use super::App;
+use crate::harness::backend_status;
+use crate::store::blocking;
+
+impl App {
+    /// The truth about each backend, without asking the network.
+    ///
+    /// # Errors
+    /// `unknown_backend`.
+    pub async fn backend_auth(&self, params: BackendAuthParams) -> Result<BackendAuthResponse, ApiError> {
+        let wanted: Vec<&'static dyn Harness> = match params.backend {
+            Some(id) => vec![harness::find(&id)?],
+            None => harness::registry().to_vec(),
+        };
+        let rows: Vec<BackendStatus> =
+            blocking(move || wanted.into_iter().map(backend_status).collect()).await?;
+        Ok(BackendAuthResponse { backends: rows })
+    }
+
+    /// Refuses what could not start anyway, with the reason.
+    pub(super) async fn require_ready(&self, harness: &'static dyn Harness) -> Result<(), ApiError> {
+        let status = blocking(move || backend_status(harness)).await?;
+        if status.ready {
+            return Ok(());
+        }
+        Err(ApiError::new(ErrorCode::BackendNotReady, format!("backend {} is not ready", status.backend))
+            .field("backend")
+            .hint(status.reason))
+    }
+}

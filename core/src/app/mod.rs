@@ -1,0 +1,21 @@
+//! The operations: one typed function each, called by every door. Doors parse, call and convert; rules live here and in
+//! the domain.
+
+mod answers;
+mod backends;
+mod batch;
+mod caller;
+mod control;
+mod entry;
+mod pages;
+mod record;
+mod removal;
+mod spaces;
+mod spares;
+mod state;
+mod tools;
+mod wait;
+mod workers;
+
+pub use caller::*;
+pub use state::*;

@@ -1,0 +1,221 @@
+//! Workspaces: made, shown, started, stopped, and commands run in them.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use sandbox_runner::protocol::{EXIT_FILE, ExitRecord, STDERR_FILE};
+use sandboxed_domain::api::{
+    ApiError, CreateWorkspaceParams, ErrorCode, ExecParams, ExecResponse, WorkspaceKind, WorkspaceView,
+};
+use sandboxed_domain::policy::cut_middle;
+use uuid::Uuid;
+
+use super::App;
+use crate::harness::DEFAULT_PATH;
+use crate::sandbox::RunRequest;
+use crate::store::blocking;
+use crate::store::{self, WorkspaceRow, WorkspaceSpec, io_error};
+use crate::workspace::{Live, run_limits};
+
+/// Seconds of an exec when nobody says, and at most.
+const EXEC_SECONDS: (u64, u64) = (60, 3600);
+/// Most bytes of each output of an exec in the answer.
+const EXEC_OUTPUT: usize = 64 << 10;
+/// How long an exec that is out of time may take to end.
+const EXEC_GRACE: Duration = Duration::from_secs(2);
+
+impl App {
+    /// All workspaces.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn list_workspaces(&self) -> Result<Vec<WorkspaceView>, ApiError> {
+        let rows = self.store.read(store::list_workspaces).await?;
+        let mut views = Vec::with_capacity(rows.len());
+        for row in &rows {
+            views.push(self.workspaces.view(row).await);
+        }
+        Ok(views)
+    }
+
+    /// Makes one.
+    ///
+    /// # Errors
+    /// A name or bind that cannot be used.
+    pub async fn create_workspace(&self, params: CreateWorkspaceParams) -> Result<WorkspaceView, ApiError> {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let name = &params.name;
+        if name.is_empty() || name.len() > 24 || !name.chars().all(plain) || name == "host" {
+            return Err(ApiError::invalid("name", format!("{name:?} is not a name"))
+                .hint("1 to 24 lower-case letters, digits and dashes; `host` is taken"));
+        }
+        let spec = WorkspaceSpec { binds: params.binds, network: params.network, limits: params.limits };
+        let row = self.workspaces.create(&params.name, spec, None).await?;
+        Ok(self.workspaces.view(&row).await)
+    }
+
+    /// One workspace.
+    ///
+    /// # Errors
+    /// `unknown_workspace`.
+    pub async fn show_workspace(&self, id: &str) -> Result<WorkspaceView, ApiError> {
+        let row = self.workspace(id).await?;
+        Ok(self.workspaces.view(&row).await)
+    }
+
+    /// Starts its sandbox; builds the image first where it is missing.
+    ///
+    /// # Errors
+    /// Typed, never a weaker sandbox.
+    pub async fn start_workspace(&self, id: &str) -> Result<WorkspaceView, ApiError> {
+        let row = self.workspace(id).await?;
+        self.workspaces.ensure_running(&row, &|_| ()).await?;
+        self.show_workspace(id).await
+    }
+
+    /// Builds its image, without starting it.
+    ///
+    /// # Errors
+    /// The build's.
+    pub async fn build_workspace(&self, id: &str) -> Result<WorkspaceView, ApiError> {
+        let row = self.workspace(id).await?;
+        if row.kind == WorkspaceKind::Container {
+            self.workspaces.build(&|_| ()).await?;
+        }
+        self.show_workspace(id).await
+    }
+
+    /// Ends its sandbox. Missions at work in it are a reason not to.
+    ///
+    /// # Errors
+    /// Missions are at work, or something would not end.
+    pub async fn stop_workspace(&self, id: &str) -> Result<WorkspaceView, ApiError> {
+        let row = self.workspace(id).await?;
+        self.require_quiet(&row).await?;
+        self.workspaces.stop(row.id).await?;
+        self.show_workspace(id).await
+    }
+
+    pub(super) async fn require_quiet(&self, row: &WorkspaceRow) -> Result<(), ApiError> {
+        let id = row.id;
+        let open = self.store.read(move |c| store::open_missions(c, id)).await?;
+        if open == 0 {
+            return Ok(());
+        }
+        Err(ApiError::new(ErrorCode::WrongState, format!("{open} missions of {} have not ended", row.name))
+            .field("id")
+            .hint("cancel them or wait for them"))
+    }
+
+    /// Runs a command in a workspace and waits for it.
+    ///
+    /// # Errors
+    /// No command, a bad time-out, the sandbox's errors.
+    pub async fn exec(&self, id: &str, params: ExecParams) -> Result<ExecResponse, ApiError> {
+        if params.argv.first().is_none_or(String::is_empty) {
+            return Err(ApiError::invalid("argv", "no command").hint("name a program and its arguments"));
+        }
+        let seconds = params.timeout_seconds.unwrap_or(EXEC_SECONDS.0);
+        if !(1..=EXEC_SECONDS.1).contains(&seconds) {
+            return Err(
+                ApiError::invalid("timeout_seconds", format!("{seconds} is out of bounds")).hint("1 to 3600")
+            );
+        }
+        let row = self.workspace(id).await?;
+        let live = self.workspaces.ensure_running(&row, &|_| ()).await?;
+        let request = exec_request(&row, params);
+        let directory = self.workspaces.paths(row.id).run(&request.run_id);
+        let begin = Instant::now();
+        let end = self.finish_exec(&live, request, &directory, Duration::from_secs(seconds)).await;
+        let milliseconds = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let answer = end.map(|end| end.answer(&directory, milliseconds));
+        // The output is in the answer.
+        let _ = tokio::fs::remove_dir_all(&directory).await;
+        answer
+    }
+
+    async fn finish_exec(
+        &self,
+        live: &Live,
+        request: RunRequest,
+        directory: &Path,
+        longest: Duration,
+    ) -> Result<ExecEnd, ApiError> {
+        let run_id = request.run_id.clone();
+        live.runner().start_run(request).await?;
+        let watch = self.missions.watch(directory).map_err(|error| io_error(directory, &error))?;
+        let deadline = tokio::time::Instant::now() + longest;
+        let mut late = false;
+        let exit = loop {
+            let path = directory.join(EXIT_FILE);
+            let record = blocking(move || std::fs::read(path)).await?;
+            if let Ok(bytes) = record {
+                break serde_json::from_slice::<ExitRecord>(&bytes)
+                    .map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+            }
+            tokio::select! {
+                () = watch.changed() => {}
+                () = live.died() => {
+                    return Err(ApiError::new(ErrorCode::RunnerLost, "the sandbox ended").hint("try again"));
+                }
+                () = tokio::time::sleep_until(deadline), if !late => {
+                    late = true;
+                    live.runner().stop_run(&run_id, EXEC_GRACE, "timed_out").await?;
+                }
+            }
+        };
+        let figures = live.runner().close_run(&run_id).await?;
+        Ok(ExecEnd { exit, oom: figures.oom_kills > 0 })
+    }
+}
+
+fn exec_request(row: &WorkspaceRow, params: ExecParams) -> RunRequest {
+    let env = [("PATH", DEFAULT_PATH), ("HOME", "/root"), ("LANG", "C.UTF-8"), ("TERM", "dumb")];
+    RunRequest {
+        run_id: Uuid::now_v7().to_string(),
+        attempt: 1,
+        argv: params.argv,
+        env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        cwd: params.cwd.unwrap_or_else(|| "/".to_owned()),
+        stdout_name: "stdout.log".to_owned(),
+        stdin_pipe: false,
+        limits: run_limits(&row.spec.limits),
+    }
+}
+
+struct ExecEnd {
+    exit: ExitRecord,
+    oom: bool,
+}
+
+impl ExecEnd {
+    fn answer(self, directory: &Path, milliseconds: u64) -> ExecResponse {
+        let output = |name: &str| head_and_tail(&directory.join(name));
+        ExecResponse {
+            exit_code: self.exit.exit_code,
+            signal: self.exit.signal,
+            reason: if self.oom { Some("memory_exceeded".to_owned()) } else { self.exit.reason },
+            stdout: output("stdout.log"),
+            stderr: output(STDERR_FILE),
+            milliseconds,
+        }
+    }
+}
+
+/// A file's text within the budget, without reading all of a huge one.
+fn head_and_tail(path: &Path) -> String {
+    use std::io::{Read, Seek, SeekFrom};
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = std::fs::File::open(path)?;
+        let length = file.metadata()?.len();
+        let most = EXEC_OUTPUT as u64;
+        let mut bytes = Vec::new();
+        (&mut file).take(most).read_to_end(&mut bytes)?;
+        if length > most {
+            file.seek(SeekFrom::Start(length.saturating_sub(most).max(most)))?;
+            file.take(most).read_to_end(&mut bytes)?;
+        }
+        Ok(bytes)
+    };
+    cut_middle(&String::from_utf8_lossy(&read().unwrap_or_default()), EXEC_OUTPUT)
+}

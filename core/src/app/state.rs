@@ -1,0 +1,54 @@
+//! What all operations share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sandboxed_domain::api::ApiError;
+use tokio::sync::Mutex;
+
+use crate::mission::Missions;
+use crate::store::Store;
+use crate::workspace::Workspaces;
+
+/// The operations. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    pub(super) store: Store,
+    pub(super) missions: Missions,
+    pub(super) workspaces: Workspaces,
+    /// Batches one after the other: a repeated key finds what the first call made.
+    pub(super) batches: Arc<Mutex<()>>,
+    /// One maker of spare worktrees at a time.
+    pub(super) spares: Arc<Mutex<()>>,
+}
+
+impl App {
+    /// Opens the data directory, adopts what runs and starts to work.
+    ///
+    /// # Errors
+    /// The store or the workspaces cannot be opened.
+    pub async fn open(data: PathBuf, instance: &str, max_parallel: u32) -> Result<Self, ApiError> {
+        let path = data.join("missions").join("missions.db");
+        let store = tokio::task::spawn_blocking(move || Store::open(&path)).await.map_err(|error| {
+            ApiError::new(sandboxed_domain::api::ErrorCode::Internal, error.to_string())
+        })??;
+        let workspaces = Workspaces::open(data, instance, store.clone()).await?;
+        let missions = Missions::start(store.clone(), workspaces.clone(), max_parallel).await?;
+        Ok(Self { store, missions, workspaces, batches: Arc::default(), spares: Arc::default() })
+    }
+
+    /// The missions, for the doors that serve their sockets.
+    pub fn missions(&self) -> &Missions {
+        &self.missions
+    }
+
+    /// The store, for the doors that stream.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Stops following; runs and sandboxes go on.
+    pub async fn shut_down(&self) {
+        self.missions.shut_down().await;
+    }
+}

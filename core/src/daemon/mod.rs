@@ -1,0 +1,6 @@
+//! The daemon itself: what `sandboxed-sh serve` runs until it is told to stop.
+
+mod serve;
+mod token;
+
+pub use serve::{ServeOptions, serve};

@@ -1,0 +1,12 @@
+//! The HTTP door: axum, bearer token, problem+json; a unix socket for each mission with that mission's rights only.
+
+mod auth;
+mod control;
+mod orchestrator;
+mod problem;
+mod router;
+mod sse;
+mod workspaces;
+
+pub use auth::Auth;
+pub use router::{Door, admin_router, mission_router};

@@ -1,0 +1,84 @@
+//! Errors as `application/problem+json`, and JSON bodies read so that an error names its field.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use sandboxed_domain::api::{ApiError, ErrorCode};
+use sandboxed_domain::policy::parse_params;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// An operation's error on its way out.
+#[derive(Debug)]
+pub(super) struct Problem(pub ApiError);
+
+impl<E: Into<ApiError>> From<E> for Problem {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let error = self.0;
+        let status =
+            StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let code = error.code.as_str();
+        let mut body = json!({
+            "type": format!("urn:sandboxed-sh:error:{code}"),
+            "title": status.canonical_reason().unwrap_or("error"),
+            "status": status.as_u16(),
+            "code": code,
+            "detail": error.message,
+            "hint": error.hint,
+        });
+        if let (Some(field), Some(object)) = (error.field, body.as_object_mut()) {
+            object.insert("field".to_owned(), Value::String(field));
+        }
+        (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+    }
+}
+
+/// What a handler returns.
+pub(super) type Answer<T> = Result<axum::Json<T>, Problem>;
+
+/// A JSON body; empty counts as `{}`.
+pub(super) struct Body<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
+            let code = match rejection.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => ErrorCode::TooLarge,
+                _ => ErrorCode::InvalidArgument,
+            };
+            Problem(ApiError::new(code, rejection.body_text()).field("body").hint("at most 72 MiB"))
+        })?;
+        let value: Value = if bytes.is_empty() {
+            json!({})
+        } else {
+            serde_json::from_slice(&bytes).map_err(|error| {
+                Problem(ApiError::invalid("body", format!("not JSON: {error}")).hint("send a JSON object"))
+            })?
+        };
+        parse_params(&value, "").map(Self).map_err(Problem)
+    }
+}
+
+/// A query string as parameters; every value is text, read as the field wants it.
+pub(super) struct Params<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        query.map(|Query(params)| Self(params)).map_err(|rejection| {
+            Problem(ApiError::invalid("query", rejection.body_text()).hint("see docs/reference.md"))
+        })
+    }
+}

@@ -1,0 +1,100 @@
+//! All routes.
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router, middleware};
+use sandboxed_domain::api::HealthResponse;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::auth::{Auth, require_token};
+use super::problem::{Answer, Problem};
+use super::{control, orchestrator, sse, workspaces};
+use crate::app::{App, Identity};
+
+/// A batch of 64 prompts of 1 MiB each, and some room.
+const MAX_BODY: usize = 72 << 20;
+
+/// What handlers need.
+#[derive(Clone)]
+pub struct Door {
+    /// The operations.
+    pub app: App,
+    /// What health says.
+    pub health: HealthResponse,
+    /// Ends streams when the daemon stops.
+    pub closing: CancellationToken,
+    /// Set on a mission's own socket.
+    pub mission: Option<Uuid>,
+}
+
+impl Door {
+    /// Who is calling: by a mission's socket that mission, whatever the body says.
+    pub(super) fn identity(&self, caller: sandboxed_domain::api::Caller) -> Identity {
+        match self.mission {
+            Some(id) => Identity::Mission(id),
+            None => Identity::Outside(caller),
+        }
+    }
+}
+
+async fn health(State(door): State<Door>) -> Json<HealthResponse> {
+    Json(door.health)
+}
+
+async fn not_found() -> Problem {
+    Problem(
+        sandboxed_domain::api::ApiError::new(sandboxed_domain::api::ErrorCode::NotFound, "no such route")
+            .hint("see docs/reference.md"),
+    )
+}
+
+async fn backends(State(door): State<Door>) -> Answer<Vec<sandboxed_domain::api::BackendStatus>> {
+    Ok(Json(door.app.backend_auth(Default::default()).await?.backends))
+}
+
+/// Everything, behind the token; health is open.
+pub fn admin_router(door: Door, auth: Auth) -> Router {
+    let missions = Router::new()
+        .route("/api/control/missions", get(control::list).post(control::create))
+        .route("/api/control/missions/{id}", get(control::show).delete(control::remove))
+        .route("/api/control/missions/{id}/events", get(control::events))
+        .route("/api/control/missions/{id}/cancel", post(control::cancel))
+        .route("/api/control/missions/{id}/resume", post(control::resume))
+        .route("/api/control/missions/{id}/load", post(control::load))
+        .route("/api/control/message", post(control::message))
+        .route("/api/control/stream", get(sse::stream))
+        .route("/api/control/progress", get(control::progress))
+        .route("/api/control/running", get(control::running))
+        .route("/api/control/queue", get(control::queue))
+        .route("/api/control/queue/{id}", delete(control::delete_queued))
+        .route("/api/control/diagnostics/{backend}", get(control::diagnostics))
+        .route("/api/control/requests", get(control::requests))
+        .route("/api/control/requests/{id}/answer", post(control::answer));
+    let spaces = Router::new()
+        .route("/api/workspaces", get(workspaces::list).post(workspaces::create))
+        .route("/api/workspaces/{id}", get(workspaces::show).delete(workspaces::remove))
+        .route("/api/workspaces/{id}/build", post(workspaces::build))
+        .route("/api/workspaces/{id}/start", post(workspaces::start))
+        .route("/api/workspaces/{id}/stop", post(workspaces::stop))
+        .route("/api/workspaces/{id}/exec", post(workspaces::exec));
+    missions
+        .merge(spaces)
+        .route("/api/backends", get(backends))
+        .route("/api/orchestrator/{tool}", post(orchestrator::call))
+        .fallback(not_found)
+        .layer(middleware::from_fn_with_state(auth, require_token))
+        .route("/api/health", get(health))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(door)
+}
+
+/// What a mission may do by its own socket: the tools, as itself.
+pub fn mission_router(door: Door) -> Router {
+    Router::new()
+        .route("/api/orchestrator/{tool}", post(orchestrator::call))
+        .route("/api/health", get(health))
+        .fallback(not_found)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(door)
+}

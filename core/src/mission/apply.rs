@@ -1,0 +1,203 @@
+//! From what a codec understood to what is written: events, the mission's row and the run's row, in one transaction.
+
+use chrono::Utc;
+use sandboxed_domain::api::{AttentionKind, EventBody, RequestView, Usage};
+use sandboxed_domain::harness::{FailureClass, HarnessEvent};
+use sandboxed_domain::mission::MissionStatus;
+use serde_json::Value;
+
+use super::manager::{attention, one_line};
+use crate::store::{self, LastTurn, MissionRow, RunRow, StoreError, Tx};
+
+/// Most bytes of plain text kept as events for one run; the log file has all of it.
+pub(super) const MAX_STORED_TEXT: u64 = 4 << 20;
+/// Most bytes of a last message.
+const MAX_MESSAGE: usize = 2000;
+
+/// Writes a piece of output: its events, and where to go on.
+pub(super) fn store_piece(
+    tx: &mut Tx<'_>,
+    row: &mut MissionRow,
+    run: &mut RunRow,
+    events: Vec<HarnessEvent>,
+    snapshot: Value,
+) -> Result<(), StoreError> {
+    for event in events {
+        apply(tx, row, run, event)?;
+    }
+    row.codec_state = Some(snapshot);
+    store::save_run(tx, run)?;
+    store::save_mission(tx, row)
+}
+
+fn apply(
+    tx: &mut Tx<'_>,
+    row: &mut MissionRow,
+    run: &mut RunRow,
+    event: HarnessEvent,
+) -> Result<(), StoreError> {
+    let id = row.id;
+    match event {
+        HarnessEvent::Ignored => {}
+        HarnessEvent::SessionStarted { session_id, .. } => {
+            row.session_started = true;
+            if let Ok(session) = session_id.parse() {
+                row.session_id = session;
+            }
+        }
+        HarnessEvent::Thinking { content, done } => {
+            row.last_activity = "thinking".to_owned();
+            store::append_event(tx, id, &EventBody::Thinking { content, done })?;
+        }
+        HarnessEvent::TextDelta { content } => text_delta(tx, row, run, content)?,
+        HarnessEvent::AssistantMessage { id: message, content, model } => {
+            row.last_message = sandboxed_domain::policy::cut_middle(&content, MAX_MESSAGE);
+            row.last_activity = one_line(&content, 80);
+            let (success, cost_cents, usage) = (true, 0.0, Usage::default());
+            let body =
+                EventBody::AssistantMessage { id: message, content, success, cost_cents, usage, model };
+            store::append_event(tx, id, &body)?;
+        }
+        HarnessEvent::ToolCall { id: tool_call_id, name, args } => {
+            row.last_activity = format!("tool {name}");
+            store::append_event(tx, id, &EventBody::ToolCall { tool_call_id, name, args })?;
+        }
+        HarnessEvent::ToolResult { id: tool_call_id, result, is_error } => {
+            let name = tool_name(tx, row, &tool_call_id)?;
+            store::append_event(tx, id, &EventBody::ToolResult { tool_call_id, name, result, is_error })?;
+        }
+        HarnessEvent::Request { request_id, kind, title, detail } => {
+            let view = RequestView { request_id, mission_id: id, kind, title, detail, opened_at: Utc::now() };
+            open_request(tx, row, run, view)?;
+        }
+        HarnessEvent::Warning { code, message } => {
+            row.last_activity = one_line(&message, 80);
+            store::append_event(tx, id, &EventBody::Error { code, message })?;
+        }
+        HarnessEvent::TurnEnded { success, interrupted, failure, message, usage } => {
+            turn_ended(
+                tx,
+                row,
+                run,
+                LastTurn { success, interrupted, failure: LastTurn::word(failure), message },
+                usage,
+            )?;
+        }
+        HarnessEvent::MessageStarted { .. } => row.last_activity = "working".to_owned(),
+        HarnessEvent::RequestWithdrawn { request_id } => withdraw(tx, row, &request_id)?,
+        HarnessEvent::Raw(raw) => {
+            store::append_event(tx, id, &EventBody::HarnessRaw { raw })?;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps text up to the limit; the rest is in the log file, and one event says so.
+fn text_delta(
+    tx: &mut Tx<'_>,
+    row: &mut MissionRow,
+    run: &mut RunRow,
+    content: String,
+) -> Result<(), StoreError> {
+    if run.stored_bytes >= MAX_STORED_TEXT && !run.plan.stdin_pipe {
+        return Ok(());
+    }
+    run.stored_bytes += content.len() as u64;
+    if !run.plan.stdin_pipe {
+        row.last_activity = one_line(content.lines().last().unwrap_or_default(), 80);
+    }
+    store::append_event(tx, row.id, &EventBody::TextDelta { content })?;
+    if run.stored_bytes >= MAX_STORED_TEXT && !run.plan.stdin_pipe {
+        let log_path = run.plan.stdout_name.clone();
+        store::append_event(
+            tx,
+            row.id,
+            &EventBody::OutputElided { stored_bytes: run.stored_bytes, log_path },
+        )?;
+    }
+    Ok(())
+}
+
+/// A result's tool, from the call it answers.
+fn tool_name(tx: &Tx<'_>, row: &MissionRow, call: &str) -> Result<String, StoreError> {
+    let name: Result<String, _> = tx.query_row(
+        "SELECT data ->> 'name' FROM events WHERE mission_id = ?1 AND type = 'tool_call' \
+         AND data ->> 'tool_call_id' = ?2 ORDER BY sequence DESC LIMIT 1",
+        [row.id.to_string().as_str(), call],
+        |found| found.get(0),
+    );
+    match name {
+        Ok(name) => Ok(name),
+        Err(rusqlite::Error::QueryReturnedNoRows) => Ok(String::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn open_request(
+    tx: &mut Tx<'_>,
+    row: &mut MissionRow,
+    run: &RunRow,
+    view: RequestView,
+) -> Result<(), StoreError> {
+    store::open_request(tx, run.id, &view)?;
+    if row.status == MissionStatus::Active {
+        store::transition(tx, row, MissionStatus::NeedsInput, None)?;
+    }
+    row.last_activity = one_line(&view.title, 80);
+    let body = EventBody::RequestOpened {
+        request_id: view.request_id.clone(),
+        kind: view.kind,
+        title: view.title.clone(),
+        detail: view.detail,
+    };
+    store::append_event(tx, row.id, &body)?;
+    if let Some(boss) = row.boss.clone() {
+        let mut event = attention(row, AttentionKind::NeedsInput, Some(view.request_id));
+        event.summary = one_line(&view.title, 200);
+        store::append_attention(tx, &boss, &event)?;
+    }
+    Ok(())
+}
+
+/// The harness does not want an answer any more.
+fn withdraw(tx: &mut Tx<'_>, row: &mut MissionRow, request_id: &str) -> Result<(), StoreError> {
+    let open = store::withdraw_request(tx, row.id, request_id)?;
+    if open == 0 && row.status == MissionStatus::NeedsInput {
+        store::transition(tx, row, MissionStatus::Active, None)?;
+    }
+    let body =
+        EventBody::RequestAnswered { request_id: request_id.to_owned(), decision: "withdrawn".to_owned() };
+    store::append_event(tx, row.id, &body).map(drop)
+}
+
+fn turn_ended(
+    tx: &mut Tx<'_>,
+    row: &mut MissionRow,
+    run: &mut RunRow,
+    turn: LastTurn,
+    usage: Usage,
+) -> Result<(), StoreError> {
+    row.turns += 1;
+    row.input_tokens += usage.input_tokens;
+    row.output_tokens += usage.output_tokens;
+    if let Some(cost) = usage.cost_usd {
+        row.cost_usd = Some(row.cost_usd.unwrap_or_default() + cost);
+    }
+    if turn.success && !turn.message.is_empty() && row.last_message.is_empty() {
+        row.last_message = sandboxed_domain::policy::cut_middle(&turn.message, MAX_MESSAGE);
+    }
+    if !turn.success && !turn.interrupted {
+        let code = match turn.class() {
+            Some(FailureClass::RateLimited { .. }) => "rate_limited",
+            Some(FailureClass::Auth) => "auth_error",
+            Some(FailureClass::Harness) | None => "harness_error",
+        };
+        row.error = Some(turn.message.clone());
+        let body = EventBody::Error { code: code.to_owned(), message: turn.message.clone() };
+        store::append_event(tx, row.id, &body)?;
+    }
+    store::append_event(tx, row.id, &EventBody::Usage(usage))?;
+    row.last_turn = Some(turn);
+    run.idle = true;
+    Ok(())
+}

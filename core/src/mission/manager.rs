@@ -1,0 +1,313 @@
+//! The handle on all missions: grants slots in order of arrival, owns the actors, wakes them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sandboxed_domain::api::{ApiError, AttentionEvent, AttentionKind, EventBody};
+use sandboxed_domain::mission::{MissionStatus, Outcome, TerminalReason};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::actor;
+use super::watch::Watcher;
+use crate::store::{self, MissionQuery, MissionRow, Store, StoreError, Tx};
+use crate::workspace::Workspaces;
+
+/// Wait before a failed write to the database is tried again.
+const STORE_RETRY: Duration = Duration::from_secs(5);
+
+/// What every actor shares.
+pub(super) struct Shared {
+    pub store: Store,
+    pub workspaces: Workspaces,
+    pub watcher: Watcher,
+    pub sockets: super::sockets::Sockets,
+    pub max_parallel: u32,
+    actors: Mutex<HashMap<Uuid, Arc<Notify>>>,
+    slots: Notify,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// All missions. Cheap to clone.
+#[derive(Clone)]
+pub struct Missions {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Missions {
+    /// Adopts what runs, then grants slots until [`Missions::shut_down`].
+    ///
+    /// # Errors
+    /// The store cannot be read, or the kernel refuses an inotify instance.
+    pub async fn start(store: Store, workspaces: Workspaces, max_parallel: u32) -> Result<Self, ApiError> {
+        let watcher = Watcher::start().map_err(|source| {
+            ApiError::new(
+                sandboxed_domain::api::ErrorCode::Internal,
+                format!("inotify is not to be had: {source}"),
+            )
+            .hint("raise fs.inotify.max_user_instances")
+        })?;
+        let shared = Arc::new(Shared {
+            store,
+            workspaces,
+            watcher,
+            sockets: super::sockets::Sockets::default(),
+            max_parallel,
+            actors: Mutex::default(),
+            slots: Notify::new(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        let missions = Self { shared };
+        missions.adopt().await?;
+        let scheduler = missions.clone();
+        missions.shared.tasks.spawn(async move { scheduler.schedule().await });
+        Ok(missions)
+    }
+
+    /// How missions reach this daemon from inside their sandboxes is decided by the HTTP layer: it serves each socket.
+    pub fn serve_sockets(&self, serve: super::sockets::ServeSocket) {
+        self.shared.sockets.serve_with(serve);
+    }
+
+    /// Stops granting and following. Runs go on: they belong to their runners.
+    pub async fn shut_down(&self) {
+        self.shared.stop.cancel();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+
+    /// Runs something that is not a mission's until it is done or the daemon stops.
+    pub fn background(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.shared.stop.clone();
+        self.shared.tasks.spawn(async move {
+            tokio::select! {
+                () = work => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+
+    /// Watches a run's directory.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn watch(&self, directory: &std::path::Path) -> std::io::Result<super::watch::Watch> {
+        self.shared.watcher.watch(directory)
+    }
+
+    /// How many missions may be active at once.
+    pub fn max_parallel(&self) -> u32 {
+        self.shared.max_parallel
+    }
+
+    /// A mission became pending: look for a slot.
+    pub fn granted(&self) {
+        self.shared.slots.notify_one();
+    }
+
+    /// Something was written down that the mission's actor should look at.
+    pub fn wake(&self, mission: Uuid) {
+        let actors = self.shared.actors.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(notify) = actors.get(&mission) {
+            notify.notify_one();
+        }
+    }
+
+    async fn adopt(&self) -> Result<(), ApiError> {
+        let held: Vec<_> = MissionStatus::ALL.into_iter().filter(|status| status.holds_slot()).collect();
+        let rows = self
+            .shared
+            .store
+            .read(move |c| {
+                store::query_missions(
+                    c,
+                    &MissionQuery {
+                        statuses: held,
+                        oldest_first: true,
+                        limit: u32::MAX,
+                        ..Default::default()
+                    },
+                )
+            })
+            .await?;
+        for row in rows {
+            tracing::info!(mission = %row.id, status = row.status.as_str(), "adopting");
+            self.spawn(row.id);
+        }
+        Ok(())
+    }
+
+    async fn schedule(&self) {
+        loop {
+            if let Err(error) = self.grant_all().await {
+                tracing::error!(%error, "cannot grant slots; trying again");
+                tokio::select! {
+                    () = tokio::time::sleep(STORE_RETRY) => continue,
+                    () = self.shared.stop.cancelled() => return,
+                }
+            }
+            tokio::select! {
+                () = self.shared.slots.notified() => {}
+                () = self.shared.stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Gives every free slot to the oldest pending mission.
+    async fn grant_all(&self) -> Result<(), StoreError> {
+        let max = self.shared.max_parallel;
+        let granted = self
+            .shared
+            .store
+            .write(move |tx| {
+                let free = max.saturating_sub(store::count_active(tx)?);
+                let query = MissionQuery {
+                    statuses: vec![MissionStatus::Pending],
+                    oldest_first: true,
+                    limit: free,
+                    ..Default::default()
+                };
+                let rows = if free > 0 { store::query_missions(tx, &query)? } else { Vec::new() };
+                let mut granted = Vec::with_capacity(rows.len());
+                for mut row in rows {
+                    store::transition(tx, &mut row, MissionStatus::Preparing, None)?;
+                    row.started_at = Some(row.started_at.unwrap_or_else(chrono::Utc::now));
+                    row.last_activity = "preparing".to_owned();
+                    store::save_mission(tx, &row)?;
+                    granted.push(row.id);
+                }
+                Ok(granted)
+            })
+            .await?;
+        granted.into_iter().for_each(|id| self.spawn(id));
+        Ok(())
+    }
+
+    fn spawn(&self, mission: Uuid) {
+        let notify = Arc::new(Notify::new());
+        {
+            let mut actors = self.shared.actors.lock().unwrap_or_else(PoisonError::into_inner);
+            if actors.insert(mission, Arc::clone(&notify)).is_some() {
+                tracing::error!(%mission, "a second actor was asked for; the first goes on");
+                return;
+            }
+        }
+        let missions = self.clone();
+        self.shared.tasks.spawn(async move {
+            let stop = missions.shared.stop.clone();
+            tokio::select! {
+                () = missions.work(mission, &notify) => {}
+                () = stop.cancelled() => {}
+            }
+            missions.shared.actors.lock().unwrap_or_else(PoisonError::into_inner).remove(&mission);
+            missions.shared.sockets.close(mission);
+            missions.granted();
+        });
+    }
+
+    /// Works until the mission holds no slot any more; a store that fails is tried again from what is written.
+    async fn work(&self, mission: Uuid, wake: &Notify) {
+        loop {
+            match actor::run(&self.shared, mission, wake).await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::error!(%mission, %error, "the mission's state cannot be written; trying again");
+                    tokio::time::sleep(STORE_RETRY).await;
+                }
+            }
+        }
+    }
+}
+
+/// Ends a mission in a transaction: status, event, and the boss's attention.
+pub(super) fn end_mission(
+    tx: &mut Tx<'_>,
+    row: &mut MissionRow,
+    status: MissionStatus,
+    reason: TerminalReason,
+) -> Result<(), StoreError> {
+    store::transition(tx, row, status, Some(reason))?;
+    row.stop_reason = None;
+    row.last_activity = "ended".to_owned();
+    store::close_requests(tx, row.id)?;
+    if let Some(boss) = row.boss.clone() {
+        store::append_attention(tx, &boss, &attention(row, AttentionKind::Finished, None))?;
+    }
+    store::save_mission(tx, row)
+}
+
+/// The attention event that a row stands for.
+pub(super) fn attention(row: &MissionRow, kind: AttentionKind, request_id: Option<String>) -> AttentionEvent {
+    let reported = row.reported.as_ref();
+    let said = reported.map(|r| r.summary.as_str()).filter(|text| !text.is_empty());
+    let words = row.error.as_deref().or(said).unwrap_or(&row.last_message);
+    AttentionEvent {
+        worker_id: row.id,
+        task_key: row.task_key.clone(),
+        kind,
+        status: row.status,
+        terminal_reason: row.terminal_reason,
+        outcome: reported.and_then(|r| r.outcome),
+        summary: one_line(words, 200),
+        request_id,
+    }
+}
+
+/// The first `max` characters of a text, white space folded.
+pub(crate) fn one_line(text: &str, max: usize) -> String {
+    let folded = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if folded.chars().count() <= max {
+        return folded;
+    }
+    folded.chars().take(max.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// Asks for the end of a mission. Pending ones end at once, others when their actor has stopped the run.
+///
+/// # Errors
+/// SQLite's.
+pub fn request_stop(tx: &mut Tx<'_>, row: &mut MissionRow, reason: TerminalReason) -> Result<(), StoreError> {
+    match row.status {
+        MissionStatus::Pending | MissionStatus::Waiting => {
+            end_mission(tx, row, MissionStatus::Cancelled, reason)
+        }
+        _ => {
+            if row.stop_reason.is_none() {
+                row.stop_reason = Some(reason.as_str());
+            }
+            store::save_mission(tx, row)
+        }
+    }
+}
+
+/// Notes what a worker reports of itself; the last report counts.
+///
+/// # Errors
+/// SQLite's.
+pub fn report(
+    tx: &mut Tx<'_>,
+    row: &mut MissionRow,
+    outcome: Outcome,
+    summary: &str,
+    blocker: Option<&str>,
+) -> Result<(), StoreError> {
+    row.reported = Some(sandboxed_domain::api::Reported {
+        outcome: Some(outcome),
+        summary: summary.to_owned(),
+        by: sandboxed_domain::mission::ReportedBy::Tool,
+        blocker: blocker.map(str::to_owned),
+    });
+    let word = serde_json::to_value(outcome)?.as_str().unwrap_or_default().to_owned();
+    let body = EventBody::OutcomeReported {
+        outcome: word,
+        summary: summary.to_owned(),
+        blocker: blocker.map(str::to_owned),
+    };
+    store::append_event(tx, row.id, &body)?;
+    store::save_mission(tx, row)
+}

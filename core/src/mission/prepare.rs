@@ -1,0 +1,305 @@
+//! From a granted slot to a started run: sandbox, worktree, files, plan, run.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use chrono::Utc;
+use sandboxed_domain::api::{ApiError, WorkspaceKind};
+use sandboxed_domain::harness::{
+    BackendKind, Harness, InstructionParts, LaunchPlan, LaunchRequest, McpServer, PermissionMode, StdinMode,
+    worker_instructions,
+};
+use sandboxed_domain::mission::{MissionStatus, TerminalReason};
+use uuid::Uuid;
+
+use super::actor::{Actor, StepError};
+use super::manager::end_mission;
+use super::sockets::SOCKET_NAME;
+use crate::git;
+use crate::harness::{self, write_files};
+use crate::sandbox::{RunRequest, SandboxError};
+use crate::store::{
+    self, MissionRow, RunKind, RunPhase, RunPlan, RunRow, StoreError, WorkspaceRow, blocking, io_error,
+};
+
+/// Name of the MCP server with the worker's tools.
+const MCP_SERVER: &str = "orchestrator";
+
+/// Makes everything that the run needs and writes the run down.
+pub(super) async fn prepare(actor: &Actor<'_>, row: MissionRow) -> Result<(), StepError> {
+    if let Some(reason) = row.stop_reason.as_deref().and_then(TerminalReason::parse) {
+        actor.update(move |tx, row| end_mission(tx, row, MissionStatus::Cancelled, reason)).await?;
+        return Ok(());
+    }
+    let shared = actor.shared;
+    let workspace = workspace_of(actor, &row).await?;
+    actor.activity("starting the sandbox").await?;
+    let progress = {
+        let (store, id) = (shared.store.clone(), actor.id);
+        move |text: String| show(&store, id, text)
+    };
+    shared.workspaces.ensure_running(&workspace, &progress).await?;
+    let row = make_worktree(actor, row).await?;
+    let directory = make_directories(actor, &row)?;
+    shared.sockets.open(actor.id, &actor.mission_dir(&row))?;
+    let harness = Actor::harness(&row)?;
+    let prompt = take_prompt(actor, harness).await?;
+    let content = prompt.as_ref().map(|(_, content)| content.clone()).unwrap_or_default();
+    let plan = launch_plan(actor, &row, &workspace, &directory, content)?;
+    let host = workspace.kind == WorkspaceKind::Host;
+    let mission_dir = actor.mission_dir(&row);
+    let (directories, files) = (plan.directories.clone(), plan.files.clone());
+    blocking(move || write_files(&mission_dir, &directories, &files, host)).await??;
+    write_run(actor, &plan, directory, prompt.filter(|_| plan.stdin == StdinMode::Null)).await
+}
+
+/// Progress of an image build and the like, shown without waiting for it.
+fn show(store: &store::Store, id: Uuid, text: String) {
+    let store = store.clone();
+    // Short-lived and harmless when the daemon goes: the next progress overwrites it.
+    tokio::spawn(async move {
+        let written = store
+            .write(move |tx| {
+                let mut row = store::get_mission(tx, id)?;
+                row.last_activity = text;
+                store::save_mission(tx, &row)
+            })
+            .await;
+        if let Err(error) = written {
+            tracing::debug!(%error, "progress not shown");
+        }
+    });
+}
+
+async fn workspace_of(actor: &Actor<'_>, row: &MissionRow) -> Result<WorkspaceRow, StepError> {
+    let id = row.workspace_id.to_string();
+    let found = actor.shared.store.read(move |c| store::find_workspace(c, &id)).await?;
+    found.ok_or_else(|| {
+        StepError::Mission(
+            ApiError::new(
+                sandboxed_domain::api::ErrorCode::UnknownWorkspace,
+                format!("workspace {} is gone", row.workspace_id),
+            )
+            .field("workspace_id"),
+        )
+    })
+}
+
+/// Git's error with what to do.
+pub(crate) fn git_error(error: git::GitError) -> ApiError {
+    ApiError::new(error.code(), error.to_string()).hint(error.hint())
+}
+
+/// The worktree that was asked for, once.
+async fn make_worktree(actor: &Actor<'_>, row: MissionRow) -> Result<MissionRow, StepError> {
+    let (Some(repo), Some(branch), None) = (row.repo.clone(), row.branch.clone(), row.base_oid.clone())
+    else {
+        return Ok(row);
+    };
+    actor.activity("making the worktree").await?;
+    let request = git::WorktreeRequest {
+        repo_root: PathBuf::from(repo),
+        branch,
+        base: row.spec.base.clone(),
+        path: PathBuf::from(row.worktree.clone().unwrap_or_default()),
+        name: worktree_name(row.id),
+    };
+    let spares = git::Spares::new(actor.shared.workspaces.paths(row.workspace_id).spares);
+    let created = blocking(move || {
+        let validated = git::validate(&request)?;
+        git::create(&validated, Some(&spares))
+    })
+    .await?
+    .map_err(|error| StepError::Mission(git_error(error)))?;
+    Ok(actor
+        .update(move |_, row| {
+            row.base_oid = Some(created.base_oid);
+            Ok(())
+        })
+        .await?)
+}
+
+/// Name of a mission's worktree entry in its repository.
+pub(crate) fn worktree_name(mission: Uuid) -> String {
+    format!("sandboxed-{}", crate::workspace::short(mission))
+}
+
+/// The mission's own directory and the one in which it works.
+fn make_directories(actor: &Actor<'_>, row: &MissionRow) -> Result<String, StepError> {
+    let own = actor.mission_dir(row);
+    std::fs::create_dir_all(&own).map_err(|e| StepError::Mission(io_error(&own, &e)))?;
+    let directory = row
+        .worktree
+        .clone()
+        .or_else(|| row.working_directory.clone())
+        .unwrap_or_else(|| own.display().to_string());
+    if !Path::new(&directory).is_dir() {
+        return Err(StepError::Mission(
+            ApiError::invalid("working_directory", format!("{directory} is not a directory"))
+                .hint("create it, or leave working_directory out"),
+        ));
+    }
+    Ok(directory)
+}
+
+/// For harnesses that take their prompt at the start: the message that it is.
+async fn take_prompt(
+    actor: &Actor<'_>,
+    harness: &dyn Harness,
+) -> Result<Option<(String, String)>, StoreError> {
+    let id = actor.id;
+    if harness.capabilities().queue {
+        return Ok(None);
+    }
+    actor.shared.store.write(move |tx| store::next_message(tx, id)).await
+}
+
+fn launch_plan(
+    actor: &Actor<'_>,
+    row: &MissionRow,
+    workspace: &WorkspaceRow,
+    directory: &str,
+    prompt: String,
+) -> Result<LaunchPlan, StepError> {
+    let harness = Actor::harness(row)?;
+    let mission_dir = actor.mission_dir(row).display().to_string();
+    let host = workspace.kind == WorkspaceKind::Host;
+    let agent = harness.capabilities().kind == BackendKind::Agent;
+    let mcp_servers = if harness.capabilities().mcp {
+        vec![McpServer {
+            name: MCP_SERVER.to_owned(),
+            command: crate::workspace::inside_program(host, "mcp-orchestrator")?,
+            args: Vec::new(),
+            env: BTreeMap::from([
+                ("SANDBOXED_SH_API_URL".to_owned(), format!("unix:{mission_dir}/{SOCKET_NAME}")),
+                ("SANDBOXED_SH_MISSION_ID".to_owned(), row.id.to_string()),
+            ]),
+        }]
+    } else {
+        Vec::new()
+    };
+    let program = match harness.program() {
+        Some(program) => crate::workspace::inside_program(host, program)?,
+        None => String::new(),
+    };
+    let request = LaunchRequest {
+        program,
+        cwd: directory.to_owned(),
+        session_id: row.session_id.to_string(),
+        resume: row.session_started,
+        model: row.model.clone(),
+        effort: row.effort.as_deref().and_then(|text| sandboxed_domain::policy::effort("effort", text).ok()),
+        permission: PermissionMode::Bypass,
+        instructions: if agent && row.boss.is_some() { instructions(row) } else { String::new() },
+        mcp_servers,
+        credentials: harness::host_credentials(harness),
+        env: row.spec.env.clone(),
+        command: row.spec.command.clone(),
+        prompt,
+        mission_dir,
+    };
+    let mut plan = harness.plan(&request)?;
+    plan.env.insert("SANDBOXED_SH_MISSION_ID".to_owned(), row.id.to_string());
+    plan.env.insert("SANDBOXED_SH_MISSION_DIR".to_owned(), request.mission_dir);
+    Ok(plan)
+}
+
+fn instructions(row: &MissionRow) -> String {
+    worker_instructions(&InstructionParts {
+        title: &row.title,
+        acceptance_criteria: &row.spec.acceptance_criteria,
+        verification_command: row.spec.verification_command.as_deref(),
+        branch: row.branch.as_deref(),
+        mcp_server: Some(MCP_SERVER),
+    })
+}
+
+/// Writes the run down together with the mission's new state, so that a restart goes on from here.
+async fn write_run(
+    actor: &Actor<'_>,
+    plan: &LaunchPlan,
+    directory: String,
+    prompt: Option<(String, String)>,
+) -> Result<(), StepError> {
+    let run_plan = RunPlan {
+        argv: plan.argv.clone(),
+        cwd: plan.cwd.clone(),
+        stdout_name: if plan.stdout_is_protocol { "stdout.ndjson" } else { "stdout.log" }.to_owned(),
+        stdin_pipe: plan.stdin == StdinMode::Protocol,
+    };
+    actor
+        .update(move |tx, row| {
+            if row.status == MissionStatus::Preparing {
+                store::transition(tx, row, MissionStatus::Active, None)?;
+            }
+            if let Some((message, _)) = &prompt {
+                store::message_sent(tx, message)?;
+            }
+            row.attempt += 1;
+            row.working_directory = Some(directory);
+            row.last_activity = "starting".to_owned();
+            row.last_turn = None;
+            row.error = None;
+            row.last_message.clear();
+            // A new process, a new codec.
+            row.codec_state = None;
+            let run = RunRow {
+                id: Uuid::now_v7(),
+                mission_id: row.id,
+                attempt: row.attempt,
+                kind: RunKind::Turn,
+                phase: RunPhase::Starting,
+                stdin_closed: !run_plan.stdin_pipe,
+                plan: run_plan,
+                offset: 0,
+                stored_bytes: 0,
+                stdin_planned: 0,
+                idle: true,
+                exit: None,
+                started_at: Utc::now(),
+            };
+            store::save_run(tx, &run)
+        })
+        .await?;
+    Ok(())
+}
+
+/// Starts the run that is written down. Repeating it starts nothing twice: the runner knows its runs by id.
+pub(super) async fn start(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Result<(), StepError> {
+    let workspace = workspace_of(actor, &row).await?;
+    let sandbox = actor.shared.workspaces.ensure_running(&workspace, &|_| ()).await?;
+    let env = match run.kind {
+        RunKind::Turn => launch_plan(actor, &row, &workspace, &run.plan.cwd, String::new())?.env,
+        RunKind::Verify => check_env(actor, &row),
+    };
+    let request = RunRequest {
+        run_id: run.id.to_string(),
+        attempt: run.attempt,
+        argv: run.plan.argv.clone(),
+        env,
+        cwd: run.plan.cwd.clone(),
+        stdout_name: run.plan.stdout_name.clone(),
+        stdin_pipe: run.plan.stdin_pipe,
+        limits: crate::workspace::run_limits(&workspace.spec.limits),
+    };
+    actor.shared.sockets.open(actor.id, &actor.mission_dir(&row))?;
+    match sandbox.runner().start_run(request).await {
+        Ok(_) => {}
+        // It was started in a sandbox that is gone: the follower finds its record, or that there is none.
+        Err(SandboxError::Refused { word, .. }) if word == "records" => {}
+        Err(error) => return Err(error.into()),
+    }
+    let mut running = run;
+    running.phase = RunPhase::Running;
+    actor.shared.store.write(move |tx| store::save_run(tx, &running)).await?;
+    Ok(())
+}
+
+/// The environment of a check: the worker's own, without any key of a harness.
+fn check_env(actor: &Actor<'_>, row: &MissionRow) -> BTreeMap<String, String> {
+    let mut env = row.spec.env.clone();
+    env.entry("PATH".to_owned()).or_insert_with(|| harness::DEFAULT_PATH.to_owned());
+    env.entry("HOME".to_owned()).or_insert_with(|| actor.mission_dir(row).display().to_string());
+    env.entry("LANG".to_owned()).or_insert_with(|| "C.UTF-8".to_owned());
+    env
+}

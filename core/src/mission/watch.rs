@@ -1,0 +1,78 @@
+//! One inotify instance for all run directories: an actor is woken when its run writes or ends.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::StreamExt;
+use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask, Watches};
+use tokio::sync::Notify;
+
+type Table = Arc<Mutex<HashMap<WatchDescriptor, Arc<Notify>>>>;
+
+/// Watches run directories. Instances are few per user (128), watches are many, hence one instance.
+#[derive(Clone)]
+pub struct Watcher {
+    watches: Watches,
+    table: Table,
+}
+
+/// A watched directory; the watch ends with it.
+pub struct Watch {
+    watcher: Watcher,
+    descriptor: WatchDescriptor,
+    notify: Arc<Notify>,
+}
+
+impl Watcher {
+    /// Starts the one reading task.
+    ///
+    /// # Errors
+    /// The kernel refuses another inotify instance.
+    pub fn start() -> std::io::Result<Self> {
+        let inotify = Inotify::init()?;
+        let watcher = Self { watches: inotify.watches(), table: Table::default() };
+        let table = Arc::clone(&watcher.table);
+        let mut stream = inotify.into_event_stream(vec![0; 16 * 1024])?;
+        tokio::spawn(async move {
+            while let Some(event) = stream.next().await {
+                let Ok(event) = event else { continue };
+                let table = table.lock().unwrap_or_else(PoisonError::into_inner);
+                if event.mask.contains(EventMask::Q_OVERFLOW) {
+                    table.values().for_each(|notify| notify.notify_one());
+                } else if let Some(notify) = table.get(&event.wd) {
+                    notify.notify_one();
+                }
+            }
+        });
+        Ok(watcher)
+    }
+
+    /// Watches one directory for output and for the exit record.
+    ///
+    /// # Errors
+    /// The directory is gone, or the user's watches are used up.
+    pub fn watch(&self, directory: &Path) -> std::io::Result<Watch> {
+        let mask = WatchMask::MODIFY | WatchMask::MOVED_TO | WatchMask::CREATE;
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let descriptor = self.watches.clone().add(directory, mask)?;
+        let notify = Arc::clone(table.entry(descriptor.clone()).or_default());
+        Ok(Watch { watcher: self.clone(), descriptor, notify })
+    }
+}
+
+impl Watch {
+    /// Completes when something was written since the last completion.
+    pub async fn changed(&self) {
+        self.notify.notified().await;
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut table = self.watcher.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.remove(&self.descriptor);
+        // It is gone already when the directory is.
+        let _ = self.watcher.watches.remove(self.descriptor.clone());
+    }
+}

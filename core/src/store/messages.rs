@@ -1,0 +1,74 @@
+//! Messages that wait for their turn.
+
+use chrono::Utc;
+use rusqlite::{Connection, OptionalExtension, params};
+use sandboxed_domain::api::QueuedMessage;
+use uuid::Uuid;
+
+use super::events::{parse_stamp, parse_uuid, stamp};
+use super::{StoreError, Tx};
+
+/// Puts a message at the end of a mission's queue; returns its place, 1 being next.
+///
+/// # Errors
+/// SQLite's.
+pub fn enqueue_message(tx: &Tx<'_>, mission: Uuid, id: &str, content: &str) -> Result<u32, StoreError> {
+    tx.execute(
+        "INSERT INTO messages (id, mission_id, content, state, queued_at) VALUES (?1, ?2, ?3, 'queued', ?4)",
+        params![id, mission.to_string(), content, stamp(Utc::now())],
+    )?;
+    Ok(tx.query_row(
+        "SELECT count(*) FROM messages WHERE mission_id = ?1 AND state = 'queued'",
+        [mission.to_string()],
+        |row| row.get(0),
+    )?)
+}
+
+/// The next waiting message of a mission: id and content.
+///
+/// # Errors
+/// SQLite's.
+pub fn next_message(connection: &Connection, mission: Uuid) -> Result<Option<(String, String)>, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT id, content FROM messages WHERE mission_id = ?1 AND state = 'queued' ORDER BY position LIMIT 1",
+        )?
+        .query_row([mission.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?)
+}
+
+/// It is on its way.
+///
+/// # Errors
+/// SQLite's.
+pub fn message_sent(tx: &Tx<'_>, id: &str) -> Result<(), StoreError> {
+    tx.execute("UPDATE messages SET state = 'sent' WHERE id = ?1", [id])?;
+    Ok(())
+}
+
+/// All waiting messages, oldest first, at most 200.
+///
+/// # Errors
+/// SQLite's.
+pub fn queued_messages(connection: &Connection) -> Result<Vec<QueuedMessage>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, mission_id, content, queued_at FROM messages WHERE state = 'queued' ORDER BY position LIMIT 200",
+    )?;
+    let rows = statement.query_map([], |row| {
+        Ok(QueuedMessage {
+            id: row.get(0)?,
+            mission_id: parse_uuid(&row.get::<_, String>(1)?),
+            content: row.get(2)?,
+            queued_at: parse_stamp(&row.get::<_, String>(3)?),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Takes a waiting message back; false when it is not waiting (any more).
+///
+/// # Errors
+/// SQLite's.
+pub fn remove_queued(tx: &Tx<'_>, id: &str) -> Result<bool, StoreError> {
+    Ok(tx.execute("DELETE FROM messages WHERE id = ?1 AND state = 'queued'", [id])? > 0)
+}

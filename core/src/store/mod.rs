@@ -1,0 +1,25 @@
+//! SQLite: the event log and the tables that are read off it. One writer thread, a few readers, no async inside.
+//!
+//! Callers pass closures that run in one transaction; the functions of the submodules are what such a closure is made
+//! of. After a commit the newest sequence numbers are published, so that streams and waits are pushed and never poll.
+
+mod attention;
+mod blocking;
+mod events;
+mod handle;
+mod messages;
+mod missions;
+mod requests;
+mod runs;
+mod schema;
+mod workspaces;
+
+pub use attention::*;
+pub use blocking::*;
+pub use events::*;
+pub use handle::*;
+pub use messages::*;
+pub use missions::*;
+pub use requests::*;
+pub use runs::*;
+pub use workspaces::*;

@@ -1,0 +1,11 @@
+//! Workspaces: records, directories, and the sandbox that each has while it is used.
+
+mod inside;
+mod paths;
+mod records;
+mod running;
+
+pub use inside::*;
+pub use paths::*;
+pub use records::*;
+pub use running::*;

@@ -1,0 +1,256 @@
+//! The sandbox of a workspace while it is used: started at the first use, adopted after a restart, shared by its runs.
+
+use std::collections::HashMap;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sandboxed_domain::api::{ApiError, ErrorCode, Limits, NetworkMode, WorkspaceKind};
+use sandboxed_domain::sandbox as domain;
+use sandboxed_domain::sandbox::{Bind, Network, Registration, SandboxSpec};
+use uuid::Uuid;
+
+use super::inside::{own_program, program_binds};
+use super::paths::short;
+use super::records::Workspaces;
+use crate::sandbox::{
+    Group, HostRunner, LimitWatch, RunnerHandle, START_PATIENCE, Sandbox, SandboxError, prepare_repository,
+};
+use crate::store::{WorkspaceRow, io_error};
+
+/// Memory of one run when nobody says: 4 GiB.
+const RUN_MEMORY: u64 = 4 << 30;
+/// Processes and threads of one run when nobody says.
+const RUN_PIDS: u32 = 1024;
+
+/// Where runs live: a container's sandbox or the host's runner.
+#[derive(Debug)]
+pub enum Live {
+    /// systemd-nspawn.
+    Container(Sandbox),
+    /// The machine itself.
+    Host(HostRunner),
+}
+
+impl Live {
+    /// Its runs.
+    pub fn runner(&self) -> &RunnerHandle {
+        match self {
+            Self::Container(sandbox) => sandbox.runner(),
+            Self::Host(host) => host.runner(),
+        }
+    }
+
+    /// Whether its first process lives.
+    pub fn is_alive(&self) -> bool {
+        match self {
+            Self::Container(sandbox) => sandbox.is_alive(),
+            Self::Host(host) => host.is_alive(),
+        }
+    }
+
+    /// Completes when it has ended; never when that cannot be watched.
+    pub async fn died(&self) {
+        let ended = match self {
+            Self::Container(sandbox) => sandbox.died().await,
+            Self::Host(host) => host.died().await,
+        };
+        if let Err(error) = ended {
+            tracing::warn!(%error, "the end of a sandbox cannot be watched");
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Ends it with everything in it.
+    ///
+    /// # Errors
+    /// Something would not end.
+    pub async fn stop(&self, grace: Duration) -> Result<(), ApiError> {
+        match self {
+            Self::Container(sandbox) => sandbox.stop(grace).await.map(drop)?,
+            Self::Host(host) => host.stop(grace).await?,
+        }
+        Ok(())
+    }
+
+    /// Whether a run is in it.
+    pub async fn busy(&self) -> bool {
+        self.runner().hello().await.is_ok_and(|runs| runs.iter().any(|run| run.exit.is_none()))
+    }
+
+    fn group(&self, run: &str) -> Option<Group> {
+        self.runner().cgroup()?.run(run).ok().filter(Group::exists)
+    }
+
+    /// Told when a limit of the run was hit; none where there are no limits.
+    pub fn watch_limits(&self, run: &str) -> Option<LimitWatch> {
+        self.group(run)?.watch_limits().ok()
+    }
+
+    /// Processes of the run that the kernel ended for want of memory.
+    pub fn oom_kills(&self, run: &str) -> u64 {
+        self.group(run).and_then(|group| group.oom_kills().ok()).unwrap_or(0)
+    }
+
+    /// Forks that the run was refused.
+    pub fn refused_forks(&self, run: &str) -> u64 {
+        self.group(run).and_then(|group| group.refused_forks().ok()).unwrap_or(0)
+    }
+}
+
+/// The limits of one run.
+pub fn run_limits(asked: &Limits) -> domain::Limits {
+    domain::Limits {
+        memory_bytes: Some(asked.memory_bytes.filter(|n| *n > 0).unwrap_or(RUN_MEMORY)),
+        cpu_millis: asked.cpu_millis.filter(|n| *n > 0),
+        pids: Some(asked.pids.filter(|n| *n > 0).unwrap_or(RUN_PIDS)),
+    }
+}
+
+type Slot = Arc<tokio::sync::Mutex<Option<Arc<Live>>>>;
+
+/// The live ones, each behind a lock of its own so that two starters make one.
+#[derive(Default)]
+pub(super) struct Places {
+    slots: Mutex<HashMap<Uuid, Slot>>,
+}
+
+impl Places {
+    fn slot(&self, id: Uuid) -> Slot {
+        Arc::clone(self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default())
+    }
+
+    pub(super) fn remove(&self, id: Uuid) {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    pub(super) async fn running(&self, workspaces: &Workspaces, id: Uuid) -> Option<Arc<Live>> {
+        let slot = self.slot(id);
+        let mut place = slot.lock().await;
+        adopt(workspaces, id, &mut place).await
+    }
+}
+
+/// What is in the place if it lives, else what an earlier daemon left there.
+async fn adopt(workspaces: &Workspaces, id: Uuid, place: &mut Option<Arc<Live>>) -> Option<Arc<Live>> {
+    if let Some(live) = place.as_ref().filter(|live| live.is_alive()) {
+        return Some(Arc::clone(live));
+    }
+    *place = None;
+    let control = workspaces.paths(id).control;
+    let found = if id.is_nil() {
+        HostRunner::adopt(&control, workspaces.tree.as_deref()).await.map(|found| found.map(Live::Host))
+    } else {
+        match workspaces.tree.as_deref() {
+            Some(tree) => Sandbox::adopt(&control, tree).await.map(|found| found.map(Live::Container)),
+            None => Ok(None),
+        }
+    };
+    match found {
+        Ok(found) => *place = found.map(Arc::new),
+        Err(error) => tracing::warn!(%error, workspace = %id, "a sandbox cannot be adopted"),
+    }
+    place.clone()
+}
+
+impl Workspaces {
+    /// The workspace's sandbox, started if it does not run. `progress` hears of an image build.
+    ///
+    /// # Errors
+    /// Typed; never a run on the host instead.
+    pub async fn ensure_running(
+        &self,
+        row: &WorkspaceRow,
+        progress: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<Arc<Live>, ApiError> {
+        let slot = self.places.slot(row.id);
+        let mut place = slot.lock().await;
+        if let Some(live) = adopt(self, row.id, &mut place).await {
+            return Ok(live);
+        }
+        let started = match row.kind {
+            WorkspaceKind::Host => self.start_host().await,
+            WorkspaceKind::Container => self.start_container(row, progress).await,
+        };
+        let noted = started.as_ref().err().map(ToString::to_string);
+        self.note_error(row.id, noted).await?;
+        let live = Arc::new(started?);
+        *place = Some(Arc::clone(&live));
+        Ok(live)
+    }
+
+    async fn start_host(&self) -> Result<Live, ApiError> {
+        let paths = self.paths(Uuid::nil());
+        self.make_directories(Uuid::nil())?;
+        make_private(&paths.control)?;
+        let runner = own_program("sandbox-runner")?;
+        let host = HostRunner::ensure(&runner, &paths.control, self.tree.as_deref(), START_PATIENCE).await?;
+        Ok(Live::Host(host))
+    }
+
+    async fn start_container(
+        &self,
+        row: &WorkspaceRow,
+        progress: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<Live, ApiError> {
+        let Some(tree) = self.tree.as_deref() else {
+            return Err(ApiError::new(ErrorCode::SandboxUnavailable, "this host has no usable cgroups")
+                .hint("run `sandboxed-sh doctor`"));
+        };
+        let image = self.build(progress).await?;
+        let spec = self.spec(row, image)?;
+        Ok(Live::Container(Sandbox::start(&spec, tree, START_PATIENCE).await?))
+    }
+
+    fn spec(&self, row: &WorkspaceRow, image: PathBuf) -> Result<SandboxSpec, ApiError> {
+        let paths = self.paths(row.id);
+        self.make_directories(row.id)?;
+        make_private(&paths.control)?;
+        let mut binds = vec![Bind::same_path(&paths.missions), Bind::same_path(&paths.worktrees)];
+        for bind in &row.spec.binds {
+            binds.extend(repository(Path::new(bind))?);
+        }
+        binds.extend(program_binds());
+        Ok(SandboxSpec {
+            machine: format!("sbx-{}-{}", self.instance, short(row.id)),
+            hostname: row.name.clone(),
+            image,
+            layer: paths.layer,
+            merged: paths.merged,
+            control: paths.control,
+            runner: own_program("sandbox-runner")?,
+            binds,
+            network: match row.spec.network {
+                NetworkMode::Host => Network::Host,
+                NetworkMode::None => Network::None,
+            },
+            uid_base: row.uid_base.unwrap_or_default(),
+            limits: domain::Limits::default(),
+            registration: if Path::new("/run/systemd/system").is_dir() {
+                Registration::Machined
+            } else {
+                Registration::Off
+            },
+        })
+    }
+}
+
+/// The binds of a directory of the host: a repository's own code is protected.
+fn repository(path: &Path) -> Result<Vec<Bind>, ApiError> {
+    match prepare_repository(path) {
+        Ok(binds) => Ok(binds),
+        Err(SandboxError::NotARepository { .. }) if !path.join(".git").exists() => {
+            Ok(vec![Bind::same_path(path)])
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn make_private(directory: &Path) -> Result<(), ApiError> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|error| io_error(directory, &error))
+}
