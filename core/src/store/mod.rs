@@ -23,3 +23,6 @@ pub use missions::*;
 pub use requests::*;
 pub use runs::*;
 pub use workspaces::*;
+
+#[cfg(test)]
+mod tests;

@@ -180,3 +180,38 @@ pub enum ReportedBy {
     #[default]
     None,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ended_mission_only_goes_back_to_the_queue() {
+        for ended in MissionStatus::ALL.into_iter().filter(|s| s.is_ended()) {
+            let next: Vec<_> = MissionStatus::ALL.into_iter().filter(|s| ended.can_become(*s)).collect();
+            assert_eq!(next, [MissionStatus::Pending], "{ended:?}");
+        }
+    }
+
+    #[test]
+    fn every_open_mission_can_end_and_work_begins_with_preparation() {
+        for open in MissionStatus::ALL.into_iter().filter(|s| !s.is_ended()) {
+            assert!(open.can_become(MissionStatus::Cancelled), "{open:?}");
+            let begins = open.can_become(MissionStatus::Preparing);
+            assert_eq!(begins, open == MissionStatus::Pending, "{open:?}");
+        }
+    }
+
+    #[test]
+    fn words_are_read_back() {
+        for status in MissionStatus::ALL {
+            assert_eq!(MissionStatus::parse(status.as_str()), Some(status));
+            assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
+        }
+        assert_eq!(
+            TerminalReason::parse(&TerminalReason::MemoryExceeded.as_str()),
+            Some(TerminalReason::MemoryExceeded)
+        );
+        assert_eq!(TerminalReason::parse("nonsense"), None);
+    }
+}
