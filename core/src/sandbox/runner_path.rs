@@ -1,12 +1,15 @@
 //! Where the runner's program is, and whether it can run where nothing of the host is.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::error::SandboxError;
 
 /// Setting that names the program.
 pub const RUNNER_SETTING: &str = "SANDBOXED_SH_RUNNER";
+/// Bytes at the beginning of a program that surely hold its program headers: linkers put them right after the first.
+const HEAD: u64 = 16 << 10;
 const NAME: &str = "sandbox-runner";
 
 /// Directory beside this program with the static programs that run inside sandboxes.
@@ -36,10 +39,12 @@ pub fn runner_path() -> Result<PathBuf, SandboxError> {
 /// # Errors
 /// As [`runner_path`].
 pub fn check_runner(path: &Path) -> Result<(), SandboxError> {
-    let Ok(bytes) = fs::read(path) else {
+    let mut head = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+    if read.is_err() {
         return Err(SandboxError::RunnerMissing { path: path.to_owned() });
-    };
-    match needs_interpreter(&bytes) {
+    }
+    match needs_interpreter(&head) {
         Some(false) => Ok(()),
         Some(true) | None => Err(SandboxError::RunnerNotStatic { path: path.to_owned() }),
     }

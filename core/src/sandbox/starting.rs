@@ -55,9 +55,11 @@ impl Starting {
         })
     }
 
-    /// Leaves the child to a task that reaps it when it ends, however long that takes.
+    /// Leaves the child to a task that reaps it when it ends, however long that takes. Closing an inotify waits for the
+    /// kernel, often longer than a whole start takes, so another thread does it.
     pub(super) fn leave(self) {
-        let mut child = self.child;
+        let (mut child, events) = (self.child, self.events);
+        tokio::task::spawn_blocking(move || drop(events));
         tokio::spawn(async move {
             if let Err(error) = child.wait().await {
                 tracing::warn!(%error, machine = self.name, "waiting for a sandbox's process failed");
