@@ -22,7 +22,10 @@ impl Tree {
 
 impl Drop for Tree {
     fn drop(&mut self) {
-        self.0.remove().unwrap();
+        for name in self.0.machines().unwrap() {
+            self.0.machine(&name).unwrap().remove().unwrap();
+        }
+        self.0.remove_if_empty().unwrap();
     }
 }
 

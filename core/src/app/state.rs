@@ -50,5 +50,7 @@ impl App {
     /// Stops following; runs and sandboxes go on.
     pub async fn shut_down(&self) {
         self.missions.shut_down().await;
+        // Nobody starts a sandbox any more that could meet this.
+        self.workspaces.leave_cgroups();
     }
 }

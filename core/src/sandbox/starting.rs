@@ -68,6 +68,20 @@ impl Starting {
     }
 }
 
+/// Waits until a runner that somebody else started answers.
+pub(super) async fn answering(
+    name: &str,
+    files: &RunnerFiles,
+    patience: Duration,
+) -> Result<(), SandboxError> {
+    let mut events = watch(files).map_err(SandboxError::io("watch", files.control()))?;
+    let waited = tokio::time::timeout(patience, answered(files, &mut events)).await;
+    waited.unwrap_or_else(|_| {
+        let (machine, log) = (name.to_owned(), files.log_tail());
+        Err(SandboxError::StartTimedOut { machine, seconds: patience.as_secs(), log })
+    })
+}
+
 fn watch(files: &RunnerFiles) -> std::io::Result<EventStream<[u8; 1024]>> {
     let inotify = Inotify::init()?;
     inotify.watches().add(files.control(), WatchMask::CREATE | WatchMask::MOVED_TO)?;

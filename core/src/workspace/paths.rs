@@ -15,7 +15,9 @@ pub fn short(id: Uuid) -> String {
 pub struct WorkspacePaths {
     /// Everything but the runs.
     pub root: PathBuf,
-    /// Control directory of the runner; runs lie in it.
+    /// Runs, and the runner's record and log.
+    pub runs: PathBuf,
+    /// Control directory of the runner, in `runs`: its record lies beside it.
     pub control: PathBuf,
     /// The writable layer.
     pub layer: PathBuf,
@@ -34,8 +36,10 @@ impl WorkspacePaths {
     pub fn new(data: &Path, id: Uuid) -> Self {
         let name = if id.is_nil() { "host".to_owned() } else { short(id) };
         let root = data.join("workspaces").join(&name);
+        let runs = data.join("runs").join(&name);
         Self {
-            control: data.join("runs").join(&name),
+            control: runs.join("control"),
+            runs,
             layer: root.join("layer"),
             merged: root.join("merged"),
             missions: root.join("missions"),

@@ -221,7 +221,7 @@ impl Workspaces {
     pub async fn destroy(&self, row: &WorkspaceRow) -> Result<(), ApiError> {
         self.stop(row.id).await?;
         let paths = self.paths(row.id);
-        for directory in [paths.root, paths.control] {
+        for directory in [paths.root, paths.runs] {
             match tokio::fs::remove_dir_all(&directory).await {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(io_error(&directory, &error));
@@ -231,6 +231,14 @@ impl Workspaces {
         }
         let id = row.id;
         Ok(self.store.write(move |tx| store::delete_workspace(tx, id)).await?)
+    }
+
+    /// Removes the daemon's own folder among the cgroups when no sandbox is left in it.
+    pub fn leave_cgroups(&self) {
+        let Some(tree) = self.tree.as_deref() else { return };
+        if let Err(error) = tree.remove_if_empty() {
+            tracing::warn!(%error, "the cgroup folder cannot be removed");
+        }
     }
 
     /// Notes why a workspace's sandbox does not start, or that it does.

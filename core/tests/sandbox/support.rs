@@ -92,7 +92,10 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.tree.remove().unwrap();
+        for name in self.tree.machines().unwrap() {
+            self.tree.machine(&name).unwrap().remove().unwrap();
+        }
+        self.tree.remove_if_empty().unwrap();
         let _ = fs::remove_dir(Path::new("/run/systemd/nspawn/propagate").join(&self.spec.machine));
     }
 }

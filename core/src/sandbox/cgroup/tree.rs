@@ -60,12 +60,23 @@ impl CgroupTree {
         children(&self.hierarchies, &self.relative)
     }
 
-    /// Removes the instance's own folder; sandboxes must be gone.
+    /// Removes the instance's own folder where no sandbox is left in it; ends nothing.
     ///
     /// # Errors
     /// [`CgroupError::Io`].
-    pub fn remove(&self) -> Result<(), CgroupError> {
-        Group::new(&self.hierarchies, self.relative.clone()).remove()
+    pub fn remove_if_empty(&self) -> Result<(), CgroupError> {
+        for hierarchy in self.hierarchies.iter() {
+            let folder = hierarchy.root.join(&self.relative);
+            match fs::remove_dir(&folder) {
+                Ok(()) => {}
+                // A group with groups in it is busy; so is one that lives in another hierarchy only.
+                Err(error)
+                    if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::ENOTEMPTY | libc::ENOENT)) => {
+                }
+                Err(error) => return Err(CgroupError::io("remove", &folder)(error)),
+            }
+        }
+        Ok(())
     }
 }
 
