@@ -6,6 +6,7 @@
 //! The launcher is a session of its own and becomes nspawn, so the sandbox does not end with the daemon; the next one
 //! finds it by `machine.json`. nspawn is never killed while its PID 1 lives: that would leave the container running.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -147,6 +148,24 @@ impl Sandbox {
     }
 }
 
+/// Ends every sandbox of the instance that nobody knows (a daemon died before it wrote the record, or the record is
+/// lost) and returns their names. `known`: machine names to keep, [`super::HOST`] included.
+///
+/// # Errors
+/// [`SandboxError::Cgroup`] when something would not end.
+pub async fn remove_leftovers(
+    tree: &CgroupTree,
+    known: &BTreeSet<String>,
+) -> Result<Vec<String>, SandboxError> {
+    let mut removed = Vec::new();
+    for machine in tree.machines()?.into_iter().filter(|name| !known.contains(name)) {
+        let (cgroup, folders) = (tree.machine(&machine)?, nspawn_folders(&machine));
+        blocking(move || remove_outside(&cgroup, &folders)).await?;
+        removed.push(machine);
+    }
+    Ok(removed)
+}
+
 /// Refuses when the place is taken, and removes what a dead sandbox left.
 async fn clear_the_place(
     files: &RunnerFiles,
@@ -262,18 +281,24 @@ async fn end_outer(record: &Record) -> Result<(), SandboxError> {
 async fn clean(files: &RunnerFiles, cgroup: MachineCgroup, machine: &str) -> Result<(), SandboxError> {
     let (files, folders) = (files.clone(), nspawn_folders(machine));
     blocking(move || {
-        cgroup.remove()?;
-        for folder in folders {
-            match fs::remove_dir(&folder) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(SandboxError::io("remove", &folder)(error));
-                }
-                _ => {}
-            }
-        }
+        remove_outside(&cgroup, &folders)?;
         files.forget()
     })
     .await
+}
+
+/// Ends what is in the groups, then removes them and nspawn's folders.
+fn remove_outside(cgroup: &MachineCgroup, folders: &[PathBuf]) -> Result<(), SandboxError> {
+    cgroup.remove()?;
+    for folder in folders {
+        match fs::remove_dir(folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(SandboxError::io("remove", folder)(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// What nspawn makes by name; a killed one leaves them.

@@ -28,7 +28,7 @@ pub use error::SandboxError;
 pub use handle::{RunFigures, RunRequest, RunnerHandle, StartedRun};
 pub use host::{HOST, HostRunner};
 pub use image::{BUILD_PATIENCE, BuildProgress, Image, ImageRecipe, ImageRecord, ImageStore};
-pub use machine::{START_PATIENCE, Sandbox, Stopped};
+pub use machine::{START_PATIENCE, Sandbox, Stopped, remove_leftovers};
 pub use probe::{Check, checks, ensure_supported};
 pub use repository::prepare_repository;
 pub use runner_path::runner_path;

@@ -1,11 +1,12 @@
 //! Start, adopt, stop, and what is left.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use sandboxed_core::sandbox::{HostRunner, START_PATIENCE, Sandbox, SandboxError, Stopped};
+use sandboxed_core::sandbox::{HostRunner, START_PATIENCE, Sandbox, SandboxError, Stopped, remove_leftovers};
 use sandboxed_domain::api::ErrorCode;
 use sandboxed_domain::sandbox::Bind;
 
@@ -74,6 +75,20 @@ async fn a_killed_nspawn_is_no_lost_sandbox() {
     assert_eq!(unsafe { libc::kill(sandbox.record().outer.pid, libc::SIGKILL) }, 0);
     assert_eq!(say(sandbox.runner(), "echo still").await, "still\n");
     sandbox.stop(Duration::ZERO).await.unwrap();
+    assert_nothing_left(&place);
+}
+
+#[tokio::test]
+async fn a_sandbox_without_a_record_is_found_by_its_groups_and_ended() {
+    let place = Place::new("unknown");
+    let sandbox = place.start().await;
+    let machine = place.spec.machine.clone();
+    let kept = remove_leftovers(&place.tree, &BTreeSet::from([machine.clone()])).await.unwrap();
+    assert!(kept.is_empty() && sandbox.is_alive());
+    fs::remove_file(sandbox.runner().files().record()).unwrap();
+    assert_eq!(remove_leftovers(&place.tree, &BTreeSet::new()).await.unwrap(), [machine]);
+    sandbox.died().await.unwrap();
+    fs::remove_file(sandbox.runner().files().socket()).unwrap();
     assert_nothing_left(&place);
 }
 
@@ -188,4 +203,27 @@ async fn the_hosts_runner_is_found_again_and_its_runs_have_groups() {
     assert_eq!(second.runner().status("r").await.unwrap().exit.unwrap().exit_code, Some(0));
     second.stop(Duration::ZERO).await.unwrap();
     assert!(!second.is_alive() && place.tree.machines().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn many_sandboxes_start_and_stop_at_once() {
+    const MANY: usize = 16;
+    let places: Vec<Place> = (0..MANY).map(|n| Place::new(&format!("many-{n}"))).collect();
+    let begun = std::time::Instant::now();
+    let sandboxes = futures::future::join_all(places.iter().map(Place::start)).await;
+    eprintln!("{MANY} sandboxes ready after {:?}", begun.elapsed());
+    let said = futures::future::join_all(
+        sandboxes.iter().map(|s| finish(s.runner(), script("r", "cat /proc/self/uid_map"))),
+    )
+    .await;
+    let mut ranges: Vec<String> = said.into_iter().map(|ended| ended.stdout).collect();
+    ranges.sort();
+    ranges.dedup();
+    assert_eq!(ranges.len(), MANY, "each has ids of its own");
+    for stopped in futures::future::join_all(sandboxes.iter().map(|s| s.stop(Duration::ZERO))).await {
+        stopped.unwrap();
+    }
+    for place in &places {
+        assert_nothing_left(place);
+    }
 }

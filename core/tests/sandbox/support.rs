@@ -68,7 +68,7 @@ impl Place {
             runner: runner(),
             binds: vec![Bind { idmap: IdMap::None, ..Bind::same_path("/usr").read_only() }],
             network: Network::Host,
-            uid_base: FIRST_UID_BASE + (unique % 10_000) * UIDS_PER_SANDBOX,
+            uid_base: FIRST_UID_BASE + ((unique ^ (unique >> 18)) % 10_000) * UIDS_PER_SANDBOX,
             limits: Limits::default(),
             registration: Registration::Off,
         };
