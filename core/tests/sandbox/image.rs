@@ -61,7 +61,6 @@ async fn a_build_that_hangs_is_ended_with_all_its_processes() {
 }
 
 #[tokio::test]
-#[ignore = "downloads packages for about a minute unless the image is cached"]
 async fn the_minimal_image_is_built_once_and_runs_git() {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("images");
     let (one, two) = (ImageStore::new(&root), ImageStore::new(&root));
