@@ -2,6 +2,7 @@
 //! cli · daemon -> http -> app -> mission -> workspace -> harness · git -> sandbox -> store.
 
 pub mod app;
+pub mod cli;
 pub mod daemon;
 pub mod git;
 pub mod harness;

@@ -1,2 +1,5 @@
-//! bin
-fn main() {}
+//! `sandboxed-sh`: the daemon and the command line in one program.
+
+fn main() -> std::process::ExitCode {
+    sandboxed_core::cli::main()
+}

@@ -47,7 +47,8 @@ fn links(text: &str) -> Vec<&str> {
 /// `SANDBOXED_SH_X` and the like, without the bare prefix.
 fn settings(text: &str) -> BTreeSet<String> {
     let names = text.split(|c: char| !is_word(c)).filter(|word| {
-        (word.starts_with("SANDBOXED_SH_") && !word.ends_with('_')) || word.ends_with("_CLI_PATH")
+        (word.starts_with("SANDBOXED_SH_") && !word.ends_with('_'))
+            || (word.ends_with("_CLI_PATH") && !word.starts_with('_'))
     });
     names.map(str::to_owned).collect()
 }

@@ -3,4 +3,4 @@
 mod serve;
 mod token;
 
-pub use serve::{ServeOptions, serve};
+pub use serve::{ServeOptions, max_parallel, serve};

@@ -1,0 +1,417 @@
+//! The command line: noun, verb.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use uuid::Uuid;
+
+/// Runs worker agents in sandboxes, for a boss agent that connects over MCP.
+#[derive(Debug, Parser)]
+#[command(name = "sandboxed-sh", version, propagate_version = true)]
+#[command(
+    after_help = "Exit status: 0 ok, 1 failed, 2 usage, 3 not running or not found, 4 refused, 5 timed out."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The nouns, and the verbs that need none.
+#[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "the fields of a variant are explained where their type is")]
+pub enum Command {
+    /// Serve in the foreground
+    Serve(AddressArgs),
+    /// Start, stop and look at the daemon
+    Daemon {
+        #[command(subcommand)]
+        verb: DaemonVerb,
+    },
+    /// Check what this machine needs, and mend it with --fix
+    Doctor(DoctorArgs),
+    /// Let four workers change a small repository, from image to merge
+    Demo(DemoArgs),
+    /// Print, or install with --write, the MCP settings of a boss's client
+    Connect(ConnectArgs),
+    /// Conversations with an agent
+    Mission {
+        #[command(subcommand)]
+        verb: MissionVerb,
+    },
+    /// Places where missions run
+    Workspace {
+        #[command(subcommand)]
+        verb: WorkspaceVerb,
+    },
+    /// Agents that can be used
+    Backend {
+        #[command(subcommand)]
+        verb: BackendVerb,
+    },
+}
+
+/// Where the daemon listens and which token it wants.
+#[derive(Debug, Clone, Default, Args)]
+pub struct AddressArgs {
+    /// Address to listen on [default: SANDBOXED_SH_HOST or 127.0.0.1]
+    #[arg(long, value_name = "IP")]
+    pub host: Option<String>,
+    /// Port to listen on [default: SANDBOXED_SH_PORT or 3000]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// File with the bearer token [default: SANDBOXED_SH_TOKEN_FILE or <data dir>/token]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["token", "no_token"])]
+    pub token_file: Option<PathBuf>,
+    /// `-` reads the bearer token from stdin; a token itself is refused here, everybody can read argv
+    #[arg(long, value_name = "-", conflicts_with = "no_token")]
+    pub token: Option<String>,
+    /// Ask nobody for a token; loopback only
+    #[arg(long)]
+    pub no_token: bool,
+}
+
+/// `--json`.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct JsonArg {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Verbs of `daemon`.
+#[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "the fields of a variant are explained where their type is")]
+pub enum DaemonVerb {
+    /// Start it in the background unless it runs
+    Start {
+        #[command(flatten)]
+        address: AddressArgs,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Stop it; missions go on in their sandboxes
+    Stop {
+        #[command(flatten)]
+        address: AddressArgs,
+    },
+    /// Tell whether it runs; exit status 3 when it does not
+    Status {
+        #[command(flatten)]
+        address: AddressArgs,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Install what is missing with apt-get and build the programs that run inside sandboxes
+    #[arg(long)]
+    pub fix: bool,
+    /// Print JSON.
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `demo`.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// What the workers are: `command` needs no API key
+    #[arg(long, value_name = "BACKEND", default_value = "command")]
+    pub backend: String,
+    /// Work on this repository, and merge into its current branch [default: a new sample in the home directory]
+    #[arg(long, value_name = "PATH")]
+    pub repo: Option<PathBuf>,
+    /// Leave the daemon and the sandbox running
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// A client that can be a boss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ClientKind {
+    /// Claude Code: `.mcp.json` of the current directory
+    Claude,
+    /// Codex: `config.toml` in CODEX_HOME or ~/.codex
+    Codex,
+}
+
+/// `connect`.
+#[derive(Debug, Args)]
+pub struct ConnectArgs {
+    /// Which client
+    pub client: ClientKind,
+    /// Write the settings, keeping all others, and install the boss's skill
+    #[arg(long)]
+    pub write: bool,
+}
+
+/// Verbs of `mission`.
+#[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "the fields of a variant are explained where their type is")]
+pub enum MissionVerb {
+    /// Create one; with a prompt it starts at once
+    Create(MissionCreateArgs),
+    /// List them, newest first
+    List(MissionListArgs),
+    /// Show one
+    Show {
+        id: Uuid,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Show what happened, in order
+    Events(MissionEventsArgs),
+    /// Send a message; `-` reads it from stdin
+    Send { id: Uuid, message: String },
+    /// Stop what it does
+    Cancel { id: Uuid },
+    /// Go on after its end
+    Resume {
+        id: Uuid,
+        /// The next message; `-` reads it from stdin
+        message: Option<String>,
+    },
+    /// Forget it; its files stay
+    Delete { id: Uuid },
+}
+
+/// `mission create`.
+#[derive(Debug, Default, Args)]
+pub struct MissionCreateArgs {
+    /// The first message; `-` reads it from stdin
+    pub prompt: Option<String>,
+    /// Short name for people
+    #[arg(long)]
+    pub title: Option<String>,
+    /// Agent that does it (see `backend list`)
+    #[arg(long)]
+    pub backend: Option<String>,
+    /// Model instead of the backend's own
+    #[arg(long)]
+    pub model: Option<String>,
+    /// low, medium, high, xhigh or max
+    #[arg(long)]
+    pub effort: Option<String>,
+    /// Id or name of a workspace, or `host`
+    #[arg(long)]
+    pub workspace: Option<String>,
+    /// Directory to work in
+    #[arg(long, value_name = "PATH")]
+    pub working_directory: Option<String>,
+    /// Print JSON.
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `mission list`.
+#[derive(Debug, Default, Args)]
+pub struct MissionListArgs {
+    /// Only these statuses, separated by commas
+    #[arg(long)]
+    pub status: Option<String>,
+    /// Only workers of this mission
+    #[arg(long, value_name = "ID")]
+    pub parent: Option<Uuid>,
+    /// Only missions of this workspace
+    #[arg(long, value_name = "ID")]
+    pub workspace: Option<Uuid>,
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub limit: u32,
+    /// Go on where the last page ended
+    #[arg(long)]
+    pub cursor: Option<String>,
+    /// Print JSON.
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `mission events`.
+#[derive(Debug, Args)]
+pub struct MissionEventsArgs {
+    /// Which mission
+    pub id: Uuid,
+    /// Only what comes after this sequence
+    #[arg(long, value_name = "SEQUENCE")]
+    pub since: Option<i64>,
+    /// At most so many; default all
+    #[arg(long, conflicts_with = "follow")]
+    pub limit: Option<u64>,
+    /// Only these types, separated by commas
+    #[arg(long, conflicts_with = "follow")]
+    pub types: Option<String>,
+    /// Go on with what happens, until the mission ends
+    #[arg(long)]
+    pub follow: bool,
+    /// One JSON document a line.
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// Verbs of `workspace`. A workspace is named by its id or its name; `host` is the machine itself.
+#[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "the fields of a variant are explained where their type is")]
+pub enum WorkspaceVerb {
+    /// Create one
+    Create(WorkspaceCreateArgs),
+    /// List them
+    List {
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Show one
+    Show {
+        workspace: String,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Build its image where it is missing
+    Build { workspace: String },
+    /// Start its sandbox
+    Start { workspace: String },
+    /// Stop its sandbox and what runs in it
+    Stop { workspace: String },
+    /// Delete it with its files
+    Destroy { workspace: String },
+    /// Run a program in it and exit with its status
+    Exec(WorkspaceExecArgs),
+}
+
+/// Network of a sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NetworkArg {
+    /// The host's
+    Host,
+    /// Loopback only
+    None,
+}
+
+/// `workspace create`.
+#[derive(Debug, Args)]
+pub struct WorkspaceCreateArgs {
+    /// Lower-case name, unique
+    pub name: String,
+    /// Directory of this machine, writable inside at its own path; may be given several times
+    #[arg(long = "bind", value_name = "PATH")]
+    pub binds: Vec<PathBuf>,
+    /// How it reaches the network
+    #[arg(long, value_enum, default_value = "host")]
+    pub network: NetworkArg,
+    /// Memory of one run in bytes
+    #[arg(long, value_name = "BYTES")]
+    pub memory_bytes: Option<u64>,
+    /// CPU of one run in thousandths of a core
+    #[arg(long, value_name = "MILLIS")]
+    pub cpu_millis: Option<u32>,
+    /// Processes and threads of one run
+    #[arg(long)]
+    pub pids: Option<u32>,
+    /// Print JSON.
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `workspace exec`.
+#[derive(Debug, Args)]
+pub struct WorkspaceExecArgs {
+    /// Which workspace
+    pub workspace: String,
+    /// Directory inside
+    #[arg(long)]
+    pub cwd: Option<String>,
+    /// Longest time
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub timeout: u64,
+    /// Print JSON.
+    #[command(flatten)]
+    pub json: JsonArg,
+    /// Program and arguments
+    #[arg(last = true, required = true)]
+    pub argv: Vec<String>,
+}
+
+/// Verbs of `backend`.
+#[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "the fields of a variant are explained where their type is")]
+pub enum BackendVerb {
+    /// List them with what each needs
+    List {
+        #[command(flatten)]
+        json: JsonArg,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once("sandboxed-sh").chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_of_the_contract_is_there() {
+        let id = "018f2d1e-0000-7000-8000-000000000000";
+        let lines = [
+            "serve --host 127.0.0.1 --port 3001 --no-token",
+            "serve --token-file /t",
+            "daemon start --port 3001 --token -",
+            "daemon stop",
+            "daemon status --json",
+            "doctor --fix --json",
+            "demo --backend claudecode --repo /r --keep",
+            "connect claude --write",
+            "connect codex",
+            "mission create do-it --backend command --workspace w --json",
+            "mission list --status active,pending --limit 5 --json",
+            "mission show ID --json",
+            "mission events ID --follow --json --since 3",
+            "mission send ID hello",
+            "mission cancel ID",
+            "mission resume ID",
+            "mission delete ID",
+            "workspace create w --bind /a --bind /b --network none",
+            "workspace list --json",
+            "workspace show w",
+            "workspace build w",
+            "workspace start w",
+            "workspace stop w",
+            "workspace destroy w",
+            "workspace exec w --timeout 5 -- ls -la --json",
+            "backend list --json",
+        ];
+        for line in lines {
+            assert!(parse(&line.replace("ID", id)).is_ok(), "{line}: {}", parse(line).unwrap_err());
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_a_usage_error() {
+        for line in [
+            "",
+            "daemon",
+            "daemon restart",
+            "daemon start --port 0",
+            "daemon start --no-token --token -",
+            "daemon start --token-file /t --token -",
+            "mission show not-an-id",
+            "mission list --limit 201",
+            "workspace exec w ls",
+            "workspace exec w",
+            "workspace create w --network bridge",
+            "connect gemini",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+}

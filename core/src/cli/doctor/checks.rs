@@ -1,0 +1,164 @@
+//! What is looked at: the sandbox's own list, then data directory, disk, daemon, programs, backends and slots.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+
+use sandboxed_client::daemon::{Auth, status};
+use sandboxed_client::{Ownership, Settings};
+use sandboxed_domain::harness::registry;
+
+use crate::cli::{daemon, inside};
+use crate::daemon::max_parallel;
+use crate::harness::backend_status;
+use crate::sandbox::Check;
+
+/// An image, its build and some worktrees: 2 GiB.
+const ROOM: u64 = 2 << 30;
+
+/// Everything. Starts a few short programs and asks the daemon for its health.
+pub(super) async fn all() -> Vec<Check> {
+    let mut found = crate::sandbox::checks();
+    found.push(procps());
+    match Settings::from_env() {
+        Err(error) => found.push(check("settings", Err(error.message), &error.hint)),
+        Ok(settings) => {
+            found.push(data_dir(&settings.data_dir));
+            found.push(disk(&settings.data_dir));
+            found.push(service(&settings).await);
+        }
+    }
+    // The runner is in the sandbox's list.
+    found.push(program("mcp-orchestrator"));
+    found.push(slots());
+    found.extend(registry().iter().map(|harness| {
+        let status = backend_status(*harness);
+        let detail = format!("{} {}", status.reason, status.version).trim().to_owned();
+        let result = if status.ready { Ok(detail.clone()) } else { Err(detail.clone()) };
+        Check { required: false, ..check(harness.id(), result, &detail) }
+    }));
+    found
+}
+
+fn check(name: &'static str, found: Result<String, String>, mend: &str) -> Check {
+    let ok = found.is_ok();
+    let mend = if ok { String::new() } else { mend.to_owned() };
+    Check { name, ok, required: true, detail: found.unwrap_or_else(|why| why), mend }
+}
+
+fn procps() -> Check {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|dir| dir.join("ps")).find(|file| file.is_file());
+    let found = found.map(|file| file.display().to_string()).ok_or_else(|| "no ps in PATH".to_owned());
+    Check { required: false, ..check("procps", found, "apt-get install procps") }
+}
+
+fn data_dir(path: &Path) -> Check {
+    let probe = path.join(format!(".doctor-{}", std::process::id()));
+    let found = fs::create_dir_all(path)
+        .and_then(|()| fs::write(&probe, "").and_then(|()| fs::remove_file(&probe)))
+        .map(|()| path.display().to_string())
+        .map_err(|e| format!("{}: {e}", path.display()));
+    check("data directory", found, "set SANDBOXED_SH_DATA_DIR to a directory that can be written")
+}
+
+fn disk(path: &Path) -> Check {
+    let existing = path.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"));
+    let found = nix::sys::statvfs::statvfs(existing).map_err(|e| format!("{}: {e}", existing.display()));
+    let found = found.and_then(|fs| {
+        let free = fs.blocks_available() * fs.fragment_size();
+        #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
+        let shown = format!("{:.1} GiB free in {}", free as f64 / f64::from(1 << 30), existing.display());
+        if free >= ROOM { Ok(shown) } else { Err(format!("{shown}, 2 GiB are needed")) }
+    });
+    check("disk space", found, "free some space, or set SANDBOXED_SH_DATA_DIR to another disk")
+}
+
+/// A daemon that answers, or an address where one could listen.
+async fn service(settings: &Settings) -> Check {
+    let mend = "see its log; `sandboxed-sh daemon stop` ends it, missions go on";
+    if settings.ownership == Ownership::Foreign {
+        let health = match sandboxed_client::Client::from_settings(settings) {
+            Ok(client) => client.health().await,
+            Err(error) => Err(error),
+        };
+        let found = health.map(|h| format!("{} answers, build {}", settings.endpoint, h.build_id));
+        return check("daemon", found.map_err(|e| e.message), "start it, or unset SANDBOXED_SH_API_URL");
+    }
+    let found = match status(settings, &daemon::options(Auth::Token)).await {
+        Ok(status) if status.running && status.healthy => {
+            let build = status.build_id.unwrap_or_default();
+            Ok(format!("runs at {} (build {build})", settings.endpoint))
+        }
+        Ok(status) if status.running => {
+            Err(format!("runs but does not answer; log {}", status.log.display()))
+        }
+        Ok(_) => return address(settings),
+        Err(error) => Err(error.message),
+    };
+    check("daemon", found, mend)
+}
+
+fn address(settings: &Settings) -> Check {
+    let found = TcpListener::bind((settings.host, settings.port))
+        .map(|_| format!("not running, starts at its first use; {} is free", settings.endpoint))
+        .map_err(|e| format!("{}: {e}", settings.endpoint));
+    let mend =
+        format!("end what listens there (ss -ltnp 'sport = :{}') or set SANDBOXED_SH_PORT", settings.port);
+    check("daemon", found, &mend)
+}
+
+fn program(name: &'static str) -> Check {
+    let found = inside::find(name);
+    let mend = found.as_ref().err().map(|error| error.hint.clone()).unwrap_or_default();
+    check(name, found.map(|path| path.display().to_string()).map_err(|error| error.message), &mend)
+}
+
+fn slots() -> Check {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let set = std::env::var_os("SANDBOXED_SH_MAX_PARALLEL").is_some_and(|value| !value.is_empty());
+    let why = if set {
+        "set by SANDBOXED_SH_MAX_PARALLEL".to_owned()
+    } else {
+        format!("from {cores} cores and the machine's memory; SANDBOXED_SH_MAX_PARALLEL overrides it")
+    };
+    let found = max_parallel().map(|slots| format!("{slots} missions at once, {why}"));
+    check("parallel missions", found.map_err(|e| e.message), "set SANDBOXED_SH_MAX_PARALLEL to 1 to 1024")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_data_directory_is_made_and_left_clean() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b");
+        assert!(data_dir(&path).ok);
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
+        fs::write(dir.path().join("file"), "").unwrap();
+        let bad = data_dir(&dir.path().join("file/x"));
+        assert!(!bad.ok && !bad.mend.is_empty(), "{bad:?}");
+    }
+
+    #[test]
+    fn a_port_in_use_is_told_with_the_command_that_finds_its_owner() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let settings = Settings::parse(|name| match name {
+            "HOME" => Some("/nonexistent".to_owned()),
+            "SANDBOXED_SH_PORT" => Some(port.to_string()),
+            _ => None,
+        })
+        .unwrap();
+        let found = address(&settings);
+        assert!(!found.ok && found.mend.contains(&format!(":{port}")), "{found:?}");
+        drop(listener);
+        assert!(address(&settings).ok);
+    }
+
+    #[test]
+    fn free_space_is_read_from_the_nearest_directory_that_exists() {
+        assert!(disk(Path::new("/nonexistent/a/b")).detail.contains("GiB free in /"));
+    }
+}

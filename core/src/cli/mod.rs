@@ -1,0 +1,20 @@
+//! The command line: parses, calls the daemon (starting it first where needed) and shows.
+//!
+//! - [`args`]: the grammar. [`out`]: the only writer. [`run`]: from arguments to an exit status.
+//! - [`daemon`]: `serve` and `daemon`; [`mission`], [`workspace`], [`backend`]: one client call a verb.
+//! - [`doctor`]: what the machine needs, and mending it; [`inside`]: the programs that run inside sandboxes.
+//! - [`connect`]: settings of a boss's client. [`demo`]: the main job from end to end.
+
+pub mod args;
+mod backend;
+mod connect;
+mod daemon;
+mod demo;
+mod doctor;
+mod inside;
+mod mission;
+pub mod out;
+mod run;
+mod workspace;
+
+pub use run::main;

@@ -1,0 +1,178 @@
+//! `workspace` and its verbs: one call of the daemon each.
+
+use std::path::absolute;
+
+use sandboxed_domain::api::{
+    ApiError, CreateWorkspaceParams, ExecParams, ExecResponse, Limits, NetworkMode, SandboxState,
+    WorkspaceKind, WorkspaceView,
+};
+
+use super::args::{NetworkArg, WorkspaceCreateArgs, WorkspaceExecArgs, WorkspaceVerb};
+use super::out::Format;
+use super::run::Outcome;
+use super::{daemon, out};
+
+/// Exit status when a program inside took too long.
+const TIMED_OUT: u8 = 5;
+
+/// Runs the verb.
+pub(super) async fn run(verb: WorkspaceVerb) -> Outcome {
+    if let WorkspaceVerb::Exec(args) = verb {
+        return exec(args).await;
+    }
+    let create = match &verb {
+        WorkspaceVerb::Create(args) => Some(params(args)?),
+        _ => None,
+    };
+    let client = daemon::connect().await?;
+    match verb {
+        WorkspaceVerb::Create(args) => {
+            let view = client.create_workspace(&create.unwrap_or_default()).await?;
+            show(&view, Format::json(args.json.json))?;
+        }
+        WorkspaceVerb::List { json } => {
+            let views = client.list_workspaces().await?;
+            match Format::json(json.json) {
+                Format::Json => out::json(&views)?,
+                Format::Text => out::raw(&out::table(&rows(&views)))?,
+            }
+        }
+        WorkspaceVerb::Show { workspace, json } => {
+            show(&client.workspace(&workspace).await?, Format::json(json.json))?;
+        }
+        WorkspaceVerb::Build { workspace } => {
+            let say = |progress: sandboxed_domain::api::BuildProgress| {
+                out::say(&format!("{:>3} %  {}", progress.percent, progress.text));
+            };
+            said("built", &client.build_workspace(&workspace, say).await?);
+        }
+        WorkspaceVerb::Start { workspace } => said("started", &client.start_workspace(&workspace).await?),
+        WorkspaceVerb::Stop { workspace } => said("stopped", &client.stop_workspace(&workspace).await?),
+        WorkspaceVerb::Destroy { workspace } => {
+            client.delete_workspace(&workspace).await?;
+            out::say(&format!("workspace {workspace} deleted"));
+        }
+        WorkspaceVerb::Exec(_) => {}
+    }
+    Ok(0)
+}
+
+fn params(args: &WorkspaceCreateArgs) -> Result<CreateWorkspaceParams, ApiError> {
+    let bind = |path: &std::path::PathBuf| {
+        let path =
+            absolute(path).map_err(|e| ApiError::invalid("--bind", format!("{}: {e}", path.display())))?;
+        path.to_str().map(str::to_owned).ok_or_else(|| ApiError::invalid("--bind", "the path is not UTF-8"))
+    };
+    Ok(CreateWorkspaceParams {
+        name: args.name.clone(),
+        binds: args.binds.iter().map(bind).collect::<Result<_, _>>()?,
+        network: match args.network {
+            NetworkArg::Host => NetworkMode::Host,
+            NetworkArg::None => NetworkMode::None,
+        },
+        limits: Limits { memory_bytes: args.memory_bytes, cpu_millis: args.cpu_millis, pids: args.pids },
+    })
+}
+
+async fn exec(args: WorkspaceExecArgs) -> Outcome {
+    let client = daemon::connect().await?;
+    let params = ExecParams { argv: args.argv, cwd: args.cwd, timeout_seconds: Some(args.timeout) };
+    let answer = client.exec(&args.workspace, &params).await?;
+    if args.json.json {
+        out::json(&answer)?;
+    } else {
+        out::raw(&answer.stdout)?;
+        out::say_raw(&answer.stderr);
+        if let Some(reason) = &answer.reason {
+            out::say(&format!("ended: {reason}"));
+        }
+    }
+    Ok(exit_status(&answer))
+}
+
+/// The program's own status; as shells do, 128 and the signal's number for one that was killed.
+fn exit_status(answer: &ExecResponse) -> u8 {
+    if answer.reason.as_deref() == Some("timed_out") {
+        return TIMED_OUT;
+    }
+    let status = answer.exit_code.or_else(|| answer.signal.map(|signal| 128 + signal));
+    status.and_then(|status| u8::try_from(status).ok()).unwrap_or(1)
+}
+
+fn said(word: &str, view: &WorkspaceView) {
+    out::say(&format!("workspace {} {word}", view.name));
+}
+
+fn state(view: &WorkspaceView) -> &'static str {
+    match view.state {
+        SandboxState::Stopped => "stopped",
+        SandboxState::Ready => "ready",
+        SandboxState::Busy => "busy",
+        SandboxState::Error => "error",
+    }
+}
+
+fn kind(view: &WorkspaceView) -> &'static str {
+    match view.kind {
+        WorkspaceKind::Host => "host",
+        WorkspaceKind::Container => "container",
+    }
+}
+
+fn rows(views: &[WorkspaceView]) -> Vec<Vec<String>> {
+    let heading = ["NAME", "ID", "KIND", "STATE", "BINDS"].map(str::to_owned).to_vec();
+    let row = |view: &WorkspaceView| {
+        vec![
+            view.name.clone(),
+            view.id.to_string(),
+            kind(view).to_owned(),
+            state(view).to_owned(),
+            view.binds.join(" "),
+        ]
+    };
+    std::iter::once(heading).chain(views.iter().map(row)).collect()
+}
+
+fn show(view: &WorkspaceView, format: Format) -> Result<(), ApiError> {
+    if format == Format::Json {
+        return out::json(view);
+    }
+    let dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
+    let rows = [
+        ("name", view.name.clone()),
+        ("id", view.id.to_string()),
+        ("kind", kind(view).to_owned()),
+        ("state", state(view).to_owned()),
+        ("detail", dash(view.detail.as_deref())),
+        ("root", view.root.clone()),
+        ("image", dash(view.image.as_deref())),
+        ("binds", view.binds.join(" ")),
+    ];
+    out::raw(&out::table(&rows.map(|(name, value)| vec![name.to_owned(), value])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_status_is_the_programs_own() {
+        let ended = |exit_code, signal, reason: Option<&str>| ExecResponse {
+            exit_code,
+            signal,
+            reason: reason.map(str::to_owned),
+            stdout: String::new(),
+            stderr: String::new(),
+            milliseconds: 1,
+        };
+        for (answer, status) in [
+            (ended(Some(0), None, None), 0),
+            (ended(Some(42), None, None), 42),
+            (ended(None, Some(9), Some("out_of_memory")), 137),
+            (ended(None, Some(9), Some("timed_out")), 5),
+            (ended(None, None, Some("runner_lost")), 1),
+        ] {
+            assert_eq!(exit_status(&answer), status, "{answer:?}");
+        }
+    }
+}
