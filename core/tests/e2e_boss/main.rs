@@ -1,0 +1,10 @@
+//! A real boss: Claude Code on the host with our MCP server, spawning, awaiting, reading and resuming workers. Needs the
+//! CLI, see `sandboxed_testkit::cli`; without it the tests fail. To run all others: `-E 'not binary(e2e_boss)'`.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+#![expect(clippy::print_stderr, reason = "a failing test tells the daemon's log")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod boss;
+mod fleet;
