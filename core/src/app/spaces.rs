@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use sandbox_runner::protocol::{EXIT_FILE, ExitRecord, STDERR_FILE};
 use sandboxed_domain::api::{
-    ApiError, CreateWorkspaceParams, ErrorCode, ExecParams, ExecResponse, WorkspaceKind, WorkspaceView,
+    ApiError, BuildProgress, CreateWorkspaceParams, ErrorCode, ExecParams, ExecResponse, WorkspaceKind,
+    WorkspaceView,
 };
 use sandboxed_domain::policy::cut_middle;
 use uuid::Uuid;
@@ -73,14 +74,18 @@ impl App {
         self.show_workspace(id).await
     }
 
-    /// Builds its image, without starting it.
+    /// Builds its image, without starting it; `progress` hears each step.
     ///
     /// # Errors
     /// The build's.
-    pub async fn build_workspace(&self, id: &str) -> Result<WorkspaceView, ApiError> {
+    pub async fn build_workspace(
+        &self,
+        id: &str,
+        progress: &(dyn Fn(BuildProgress) + Send + Sync),
+    ) -> Result<WorkspaceView, ApiError> {
         let row = self.workspace(id).await?;
         if row.kind == WorkspaceKind::Container {
-            self.workspaces.build(&|_| ()).await?;
+            self.workspaces.build(progress).await?;
         }
         self.show_workspace(id).await
     }

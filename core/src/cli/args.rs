@@ -174,7 +174,7 @@ pub enum MissionVerb {
         /// The next message; `-` reads it from stdin
         message: Option<String>,
     },
-    /// Forget it; its files stay
+    /// Remove an ended one with its files, never with work that is nowhere else
     Delete { id: Uuid },
 }
 
@@ -274,7 +274,7 @@ pub enum WorkspaceVerb {
     Start { workspace: String },
     /// Stop its sandbox and what runs in it
     Stop { workspace: String },
-    /// Delete it with its files
+    /// Remove it with its files, never with work that is nowhere else
     Destroy { workspace: String },
     /// Run a program in it and exit with its status
     Exec(WorkspaceExecArgs),

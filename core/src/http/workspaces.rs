@@ -1,12 +1,19 @@
 //! Workspaces.
 
 use axum::Json;
+use axum::body::Body as Stream;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures::stream::unfold;
 use sandboxed_domain::api::{CreateWorkspaceParams, ExecParams, ExecResponse, WorkspaceView};
+use tokio::sync::mpsc;
 
 use super::problem::{Answer, Body, Problem};
 use super::router::Door;
+
+/// Steps of a build that wait for a slow client.
+const STEPS: usize = 64;
 
 pub(super) async fn list(State(door): State<Door>) -> Answer<Vec<WorkspaceView>> {
     Ok(Json(door.app.list_workspaces().await?))
@@ -28,8 +35,28 @@ pub(super) async fn remove(State(door): State<Door>, Path(id): Path<String>) -> 
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn build(State(door): State<Door>, Path(id): Path<String>) -> Answer<WorkspaceView> {
-    Ok(Json(door.app.build_workspace(&id).await?))
+/// One JSON document a line: each step, then the workspace or the error. A client that goes away ends the build.
+pub(super) async fn build(State(door): State<Door>, Path(id): Path<String>) -> Result<Response, Problem> {
+    // What is wrong before the first step has a status of its own.
+    door.app.show_workspace(&id).await?;
+    let (steps, heard) = mpsc::channel(STEPS);
+    let work = async move {
+        // A client too slow to hear every step hears the next one.
+        door.app.build_workspace(&id, &|step| drop(steps.try_send(step))).await
+    };
+    let lines = unfold((heard, Some(Box::pin(work))), |(mut heard, work)| async move {
+        let mut work = work?;
+        let (text, work) = tokio::select! {
+            biased;
+            Some(step) = heard.recv() => (serde_json::to_string(&step), Some(work)),
+            end = &mut work => match end {
+                Ok(view) => (serde_json::to_string(&view), None),
+                Err(error) => (serde_json::to_string(&error), None),
+            },
+        };
+        Some((text.map(|text| text + "\n"), (heard, work)))
+    });
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Stream::from_stream(lines)).into_response())
 }
 
 pub(super) async fn start(State(door): State<Door>, Path(id): Path<String>) -> Answer<WorkspaceView> {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use sandboxed_domain::api::{ApiError, ErrorCode, SandboxState, WorkspaceKind, WorkspaceView};
+use sandboxed_domain::api::{ApiError, BuildProgress, ErrorCode, SandboxState, WorkspaceKind, WorkspaceView};
 use sandboxed_domain::sandbox::next_uid_base;
 use uuid::Uuid;
 
 use super::paths::{WorkspacePaths, short};
 use super::running::{Live, Places};
 use crate::sandbox::CgroupTree;
-use crate::sandbox::image::{BUILD_PATIENCE, BuildProgress, ImageRecipe, ImageStore};
+use crate::sandbox::image::{self, BUILD_PATIENCE, ImageRecipe, ImageStore};
 use crate::store::{self, Store, StoreError, WorkspaceRow, WorkspaceSpec, blocking, io_error};
 
 /// How long runs may take to end when a workspace is stopped.
@@ -195,10 +195,12 @@ impl Workspaces {
     ///
     /// # Errors
     /// The build's.
-    pub async fn build(&self, progress: &(dyn Fn(String) + Send + Sync)) -> Result<PathBuf, ApiError> {
+    pub async fn build(&self, progress: &(dyn Fn(BuildProgress) + Send + Sync)) -> Result<PathBuf, ApiError> {
         let recipe = blocking(ImageRecipe::minimal).await??;
-        let told =
-            |step: BuildProgress| progress(format!("building the image: {} % {}", step.percent, step.detail));
+        let told = |step: image::BuildProgress| {
+            let text = format!("{} {}", step.phase, step.detail).trim_end().to_owned();
+            progress(BuildProgress { percent: step.percent, text });
+        };
         Ok(self.images.ensure(&recipe, BUILD_PATIENCE, told).await?.rootfs)
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sandboxed_domain::api::{ApiError, ErrorCode, Limits, NetworkMode, WorkspaceKind};
+use sandboxed_domain::api::{ApiError, BuildProgress, ErrorCode, Limits, NetworkMode, WorkspaceKind};
 use sandboxed_domain::sandbox as domain;
 use sandboxed_domain::sandbox::{Bind, Network, Registration, SandboxSpec};
 use uuid::Uuid;
@@ -198,7 +198,10 @@ impl Workspaces {
             return Err(ApiError::new(ErrorCode::SandboxUnavailable, "this host has no usable cgroups")
                 .hint("run `sandboxed-sh doctor`"));
         };
-        let image = self.build(progress).await?;
+        let told = |step: BuildProgress| {
+            progress(format!("building the image: {} % {}", step.percent, step.text));
+        };
+        let image = self.build(&told).await?;
         let spec = self.spec(row, image)?;
         Ok(Live::Container(Sandbox::start(&spec, tree, START_PATIENCE).await?))
     }
