@@ -7,7 +7,7 @@ use sandboxed_domain::api::ApiError;
 use tokio::sync::Mutex;
 
 use crate::mission::Missions;
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::workspace::Workspaces;
 
 /// The operations. Cheap to clone.
@@ -28,6 +28,9 @@ impl App {
     /// # Errors
     /// The store or the workspaces cannot be opened.
     pub async fn open(data: PathBuf, instance: &str, max_parallel: u32) -> Result<Self, ApiError> {
+        for name in ["workspaces", "runs"] {
+            store::make_private(&data.join(name))?;
+        }
         let path = data.join("missions").join("missions.db");
         let store = tokio::task::spawn_blocking(move || Store::open(&path)).await.map_err(|error| {
             ApiError::new(sandboxed_domain::api::ErrorCode::Internal, error.to_string())

@@ -1,5 +1,6 @@
 //! The handle: threads that own connections, closures that run on them, and what is published after a commit.
 
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -82,8 +83,32 @@ pub fn io_error(path: &Path, source: &std::io::Error) -> ApiError {
                 .field(file)
                 .hint("make it writable for this user or set SANDBOXED_SH_DATA_DIR to another directory")
         }
-        _ => ApiError::new(ErrorCode::Internal, format!("{file}: {source}")).field(file),
+        _ => ApiError::new(ErrorCode::Internal, format!("{file}: {source}"))
+            .field(file)
+            .hint("check the data directory (SANDBOXED_SH_DATA_DIR)"),
     }
+}
+
+/// Makes a directory that only its owner may enter, or closes the one that is there to others.
+///
+/// # Errors
+/// The file system's word.
+pub fn make_private(path: &Path) -> Result<(), ApiError> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.and_then(|()| close_to_others(path, 0o700)).map_err(|error| io_error(path, &error))
+}
+
+/// SQLite would make it readable by all; its log and index take the file's mode.
+fn private_file(path: &Path) -> std::io::Result<()> {
+    std::fs::File::options().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    close_to_others(path, 0o600)
+}
+
+fn close_to_others(path: &Path, mode: u32) -> std::io::Result<()> {
+    if std::fs::metadata(path)?.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
 }
 
 fn sqlite_error(source: &rusqlite::Error, file: &str) -> ApiError {
@@ -189,9 +214,9 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let wrap = |source| StoreError::Sqlite { path: path.to_owned(), source };
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)
-                .map_err(|source| StoreError::Io { path: parent.to_owned(), source })?;
+            make_private(parent)?;
         }
+        private_file(path).map_err(|source| StoreError::Io { path: path.to_owned(), source })?;
         let mut connection = Connection::open(path).map_err(wrap)?;
         schema::prepare(&mut connection).map_err(|error| match error {
             StoreError::Query(source) => wrap(source),

@@ -1,7 +1,6 @@
 //! The sandbox of a workspace while it is used: started at the first use, adopted after a restart, shared by its runs.
 
 use std::collections::HashMap;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,7 +16,7 @@ use super::records::Workspaces;
 use crate::sandbox::{
     Group, HostRunner, LimitWatch, RunnerHandle, START_PATIENCE, Sandbox, SandboxError, prepare_repository,
 };
-use crate::store::{WorkspaceRow, io_error};
+use crate::store::{WorkspaceRow, make_private};
 
 /// Memory of one run when nobody says: 4 GiB.
 const RUN_MEMORY: u64 = 4 << 30;
@@ -248,12 +247,4 @@ fn repository(path: &Path) -> Result<Vec<Bind>, ApiError> {
         }
         Err(error) => Err(error.into()),
     }
-}
-
-fn make_private(directory: &Path) -> Result<(), ApiError> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-        .map_err(|error| io_error(directory, &error))
 }
