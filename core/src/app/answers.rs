@@ -70,6 +70,7 @@ fn answer(tx: &mut Tx<'_>, boss: Option<&str>, params: &AnswerWorkerParams) -> R
     if !store::answer_request(tx, &params.request_id, decision, params.answer.as_deref())? {
         return Err(ApiError::new(ErrorCode::AlreadyAnswered, "this request has been answered")
             .field("request_id")
+            .hint("the first answer counts")
             .into());
     }
     let word = serde_json::to_value(decision)?.as_str().unwrap_or_default().to_owned();

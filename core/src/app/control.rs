@@ -154,7 +154,9 @@ impl App {
     /// `not_found`, or it has ended.
     pub async fn cancel_mission(&self, id: Uuid) -> Result<MissionView, ApiError> {
         if !self.cancel(id, TerminalReason::CancelledByUser).await? {
-            return Err(ApiError::new(ErrorCode::WrongState, format!("mission {id} has ended")).field("id"));
+            return Err(ApiError::new(ErrorCode::WrongState, format!("mission {id} has ended"))
+                .field("mission_id")
+                .hint("it can be resumed or deleted"));
         }
         self.mission(id).await
     }
@@ -201,7 +203,8 @@ impl App {
             let (_, id) = self.resume_with(mission_id, params.content).await?;
             return Ok(MessageResponse { id, queued: false, mission_id });
         }
-        let (id, _) = self.enqueue(mission_id, params.content).await?;
+        let (id, _) =
+            self.enqueue(mission_id, params.content).await.map_err(|error| error.field("mission_id"))?;
         Ok(MessageResponse { id, queued: true, mission_id })
     }
 
@@ -253,7 +256,9 @@ impl App {
         if self.store.write(move |tx| store::remove_queued(tx, &wanted)).await? {
             return Ok(());
         }
-        Err(ApiError::new(ErrorCode::NotFound, format!("no waiting message {id:?}")).field("id"))
+        Err(ApiError::new(ErrorCode::NotFound, format!("no waiting message {id:?}")).field("id").hint(
+            "GET /api/control/queue lists those that wait; one that was delivered cannot be taken back",
+        ))
     }
 }
 

@@ -151,7 +151,9 @@ impl App {
         })?;
         let within = |root: &PathBuf| std::fs::canonicalize(root).is_ok_and(|root| real.starts_with(root));
         if !real.is_dir() {
-            return Err(ApiError::invalid(field, format!("{directory} is not a directory")));
+            return Err(
+                ApiError::invalid(field, format!("{directory} is not a directory")).hint("name a directory")
+            );
         }
         if host || allowed.iter().any(within) {
             return Ok(real.display().to_string());

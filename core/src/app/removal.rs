@@ -24,6 +24,7 @@ impl App {
                 ErrorCode::WrongState,
                 format!("mission {id} is {}", row.status.as_str()),
             )
+            .field("mission_id")
             .hint("cancel it first"));
         }
         self.remove_worktree(&row).await?;
@@ -43,7 +44,9 @@ impl App {
     pub async fn delete_workspace(&self, id: &str) -> Result<(), ApiError> {
         let row = self.workspace(id).await?;
         if row.kind == WorkspaceKind::Host {
-            return Err(ApiError::new(ErrorCode::Forbidden, "the host workspace stays").field("id"));
+            return Err(ApiError::new(ErrorCode::Forbidden, "the host workspace stays")
+                .field("id")
+                .hint("only container workspaces can be removed"));
         }
         self.require_quiet(&row).await?;
         let query = MissionQuery { workspace: Some(row.id), limit: u32::MAX, ..Default::default() };

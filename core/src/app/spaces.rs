@@ -8,7 +8,7 @@ use sandboxed_domain::api::{
     ApiError, BuildProgress, CreateWorkspaceParams, ErrorCode, ExecParams, ExecResponse, WorkspaceKind,
     WorkspaceView,
 };
-use sandboxed_domain::policy::cut_middle;
+use sandboxed_domain::policy::{self, cut_middle};
 use uuid::Uuid;
 
 use super::App;
@@ -119,6 +119,14 @@ impl App {
     pub async fn exec(&self, id: &str, params: ExecParams) -> Result<ExecResponse, ApiError> {
         if params.argv.first().is_none_or(String::is_empty) {
             return Err(ApiError::invalid("argv", "no command").hint("name a program and its arguments"));
+        }
+        if let Some(at) = params.argv.iter().position(|argument| argument.contains('\0')) {
+            return Err(
+                ApiError::invalid(format!("argv[{at}]"), "contains a NUL").hint("leave the zero byte out")
+            );
+        }
+        if let Some(directory) = &params.cwd {
+            policy::absolute_path("cwd", directory)?;
         }
         let seconds = params.timeout_seconds.unwrap_or(EXEC_SECONDS.0);
         if !(1..=EXEC_SECONDS.1).contains(&seconds) {

@@ -146,7 +146,8 @@ impl App {
     ) -> Result<SendMessageResponse, ApiError> {
         policy::message("content", &params.content)?;
         let worker = self.worker(&Self::boss_name(identity)?, &params.worker_id).await?;
-        let (_, position) = self.enqueue(worker.id, params.content).await?;
+        let (_, position) =
+            self.enqueue(worker.id, params.content).await.map_err(|error| error.field("worker_id"))?;
         Ok(SendMessageResponse { queued: true, position })
     }
 
@@ -257,7 +258,9 @@ impl App {
             .write(move |tx| {
                 let mut row = store::get_mission(tx, id)?;
                 if row.status.is_ended() {
-                    return Err(ApiError::new(ErrorCode::WrongState, "the mission has ended").into());
+                    return Err(ApiError::new(ErrorCode::WrongState, "the mission has ended")
+                        .hint("a report counts only while it runs")
+                        .into());
                 }
                 report(tx, &mut row, params.outcome, &params.summary, params.blocker.as_deref())
             })

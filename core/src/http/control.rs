@@ -18,7 +18,7 @@ fn mission_id(text: &str) -> Result<Uuid, Problem> {
     Uuid::parse_str(text).map_err(|_| {
         Problem(
             ApiError::new(sandboxed_domain::api::ErrorCode::NotFound, format!("no mission {text:?}"))
-                .field("id")
+                .field("mission_id")
                 .hint("a mission's id is a UUID; list them with `sandboxed-sh mission list`"),
         )
     })

@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sandboxed_domain::api::{ApiError, ErrorCode};
-use sandboxed_domain::policy::parse_params;
+use sandboxed_domain::policy::{explain, parse_params};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -56,7 +56,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
                 StatusCode::PAYLOAD_TOO_LARGE => ErrorCode::TooLarge,
                 _ => ErrorCode::InvalidArgument,
             };
-            Problem(ApiError::new(code, rejection.body_text()).field("body").hint("at most 72 MiB"))
+            Problem(ApiError::new(code, rejection.body_text()).field("body").hint("send at most 72 MiB"))
         })?;
         let value: Value = if bytes.is_empty() {
             json!({})
@@ -78,7 +78,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let query = Query::<T>::from_request_parts(parts, state).await;
         query.map(|Query(params)| Self(params)).map_err(|rejection| {
-            Problem(ApiError::invalid("query", rejection.body_text()).hint("see docs/reference.md"))
+            // "Failed to deserialize query string: field: what is wrong"
+            let text = rejection.body_text();
+            let mut parts = text.splitn(3, ": ").skip(1);
+            let (field, message) = (parts.next().unwrap_or("query"), parts.next().unwrap_or(&text));
+            Problem(explain(message, field.to_owned()))
         })
     }
 }

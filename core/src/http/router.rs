@@ -1,9 +1,11 @@
 //! All routes.
 
 use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{Method, Uri};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router, middleware};
-use sandboxed_domain::api::HealthResponse;
+use sandboxed_domain::api::{ApiError, ErrorCode, HealthResponse};
+use sandboxed_domain::policy::head_at;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -42,10 +44,11 @@ async fn health(State(door): State<Door>) -> Json<HealthResponse> {
     Json(door.health)
 }
 
-async fn not_found() -> Problem {
+/// Unknown paths, and methods that a path does not have.
+async fn not_found(method: Method, uri: Uri) -> Problem {
     Problem(
-        sandboxed_domain::api::ApiError::new(sandboxed_domain::api::ErrorCode::NotFound, "no such route")
-            .hint("see docs/reference.md"),
+        ApiError::new(ErrorCode::NotFound, format!("no route {method} {}", head_at(uri.path(), 200)))
+            .hint("docs/reference.md lists the routes"),
     )
 }
 
@@ -83,6 +86,7 @@ pub fn admin_router(door: Door, auth: Auth) -> Router {
         .route("/api/backends", get(backends))
         .route("/api/orchestrator/{tool}", post(orchestrator::call))
         .fallback(not_found)
+        .method_not_allowed_fallback(not_found)
         .layer(middleware::from_fn_with_state(auth, require_token))
         .route("/api/health", get(health))
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -95,6 +99,7 @@ pub fn mission_router(door: Door) -> Router {
         .route("/api/orchestrator/{tool}", post(orchestrator::call))
         .route("/api/health", get(health))
         .fallback(not_found)
+        .method_not_allowed_fallback(not_found)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(door)
 }

@@ -20,8 +20,8 @@ use super::problem::{Params, Problem};
 use super::router::Door;
 use crate::store::{self, EventQuery};
 
-/// A comment at least so often, so that proxies and clients see that the stream lives.
-const KEEP_ALIVE: Duration = Duration::from_secs(3);
+/// A comment so often, at the latest after the 3 s that are promised, so that proxies and clients see that the stream lives.
+const KEEP_ALIVE: Duration = Duration::from_millis(2500);
 /// Events read at once.
 const PAGE: u32 = 500;
 

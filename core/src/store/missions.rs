@@ -374,11 +374,25 @@ pub fn mission_cursor(row: &MissionRow) -> String {
     format!("{}|{}", stamp(row.created_at), row.id)
 }
 
+fn check_cursor(text: &str) -> Result<(), ApiError> {
+    let read = |(at, id): (&str, &str)| {
+        chrono::DateTime::parse_from_rfc3339(at).is_ok() && Uuid::parse_str(id).is_ok()
+    };
+    if text.split_once('|').is_some_and(read) {
+        return Ok(());
+    }
+    Err(ApiError::invalid("cursor", "not a cursor of this list")
+        .hint("pass next_cursor of the last page, or leave it out"))
+}
+
 /// Reads missions in order of creation.
 ///
 /// # Errors
-/// SQLite's.
+/// A cursor that is none; SQLite's.
 pub fn query_missions(connection: &Connection, query: &MissionQuery) -> Result<Vec<MissionRow>, StoreError> {
+    if let Some(cursor) = &query.cursor {
+        check_cursor(cursor)?;
+    }
     let (order, beyond) = if query.oldest_first { ("ASC", ">") } else { ("DESC", "<") };
     let sql = format!(
         "SELECT {COLUMNS} FROM missions WHERE (?1 IS NULL OR boss = ?1) AND (?2 IS NULL OR parent_mission_id = ?2) \

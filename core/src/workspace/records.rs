@@ -144,7 +144,8 @@ impl Workspaces {
                 .hint("bind the repository's own directory"))
         };
         let Ok(real) = std::fs::canonicalize(bind) else {
-            return Err(ApiError::invalid("binds", format!("{} does not exist", bind.display())));
+            return Err(ApiError::invalid("binds", format!("{} does not exist", bind.display()))
+                .hint("name directories that exist on this machine, by their absolute paths"));
         };
         let data = std::fs::canonicalize(&self.data).unwrap_or_else(|_| self.data.clone());
         let system = [

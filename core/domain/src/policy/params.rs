@@ -27,8 +27,9 @@ pub(super) fn join(prefix: &str, name: &str) -> String {
     }
 }
 
-/// Serde tells names only in its message: `unknown field `x`, expected …` and `missing field `x``.
-fn explain(message: &str, path: String) -> ApiError {
+/// The error that serde's `message` at `path` stands for. Serde tells names only in its message: `unknown field `x`,
+/// expected …` and `missing field `x``.
+pub fn explain(message: &str, path: String) -> ApiError {
     let at_path = |error: ApiError| if path.is_empty() { error } else { error.field(path.clone()) };
     if let Some(rest) = message.strip_prefix("unknown field `") {
         let (name, expected) = rest.split_once("`, ").unwrap_or((rest.trim_end_matches('`'), ""));
@@ -44,7 +45,14 @@ fn explain(message: &str, path: String) -> ApiError {
             .hint(hint);
     }
     if let Some(name) = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
-        return ApiError::invalid(join(&path, name), format!("`{name}` is required"));
+        return ApiError::invalid(join(&path, name), format!("`{name}` is required")).hint("add it");
     }
-    at_path(ApiError::new(ErrorCode::InvalidArgument, head_at(message, QUOTED_BYTES)))
+    // What stands in an environment may be a secret: the error does not repeat it.
+    let secret = path.split('.').any(|part| part == "env");
+    let message = match message.rsplit_once(", expected ").filter(|_| secret) {
+        Some((_, expected)) => format!("not what is expected here: {expected}"),
+        None => head_at(message, QUOTED_BYTES).to_owned(),
+    };
+    at_path(ApiError::new(ErrorCode::InvalidArgument, message))
+        .hint("docs/reference.md shows every field's type")
 }

@@ -42,7 +42,10 @@ const RESERVED_ENV_PREFIX: &str = "SANDBOXED_SH_";
 /// The outer frame of a batch; its entries are checked one by one with [`worker_spec`].
 pub fn check_batch(params: &BatchCreateParams) -> Result<(), ApiError> {
     match params.workers.len() {
-        0 => return Err(ApiError::invalid("workers", "at least one worker is needed")),
+        0 => {
+            return Err(ApiError::invalid("workers", "at least one worker is needed")
+                .hint("describe it in workers[0]"));
+        }
         1..=MAX_BATCH => {}
         n => {
             return Err(ApiError::new(ErrorCode::TooLarge, format!("{n} workers in one batch"))
@@ -77,7 +80,8 @@ pub fn worker_spec(value: &Value, index: usize) -> Result<WorkerSpec, ApiError> 
     }
     if let Some(seconds) = spec.timeout_seconds.filter(|s| !(1..=MAX_TIMEOUT_SECONDS).contains(s)) {
         let message = format!("{seconds} is not between 1 and {MAX_TIMEOUT_SECONDS} seconds");
-        return Err(ApiError::invalid(field("timeout_seconds"), message));
+        return Err(ApiError::invalid(field("timeout_seconds"), message)
+            .hint("choose a value in these bounds, or leave it out"));
     }
     env(&spec.env, &field("env"))?;
     Ok(spec)
@@ -144,7 +148,8 @@ fn backend(spec: &WorkerSpec, at: &str) -> Result<(), ApiError> {
         at_most(&field, argument.len(), MAX_ARGUMENT_BYTES, "bytes")?;
     }
     if spec.command.first().is_some_and(String::is_empty) {
-        return Err(ApiError::invalid(format!("{field}[0]"), "the program's name is empty"));
+        return Err(ApiError::invalid(format!("{field}[0]"), "the program's name is empty")
+            .hint("name a program, or leave command out and write a script as the prompt"));
     }
     // Without an argv the prompt is the script.
     no_nul(&join(at, "prompt"), &spec.prompt)
@@ -171,7 +176,8 @@ fn check_worktree(worktree: &WorktreeSpec, at: &str) -> Result<(), ApiError> {
     let field = join(at, "base");
     name(field.clone(), base)?;
     if base.starts_with('-') || base.contains(char::is_whitespace) {
-        return Err(ApiError::invalid(field, format!("`{base}` is not a commit, branch or tag")));
+        return Err(ApiError::invalid(field, format!("`{base}` is not a commit, branch or tag"))
+            .hint("name one that exists in the repository"));
     }
     Ok(())
 }
@@ -236,7 +242,8 @@ fn env(env: &BTreeMap<String, String>, at: &str) -> Result<(), ApiError> {
                 .hint("use letters, digits and `_`, not starting with a digit"));
         }
         if key.starts_with(RESERVED_ENV_PREFIX) {
-            return Err(ApiError::invalid(field, format!("names with {RESERVED_ENV_PREFIX} are reserved")));
+            return Err(ApiError::invalid(field, format!("names with {RESERVED_ENV_PREFIX} are reserved"))
+                .hint("choose another name"));
         }
         no_nul(&field, value)?;
         at_most(&field, value.len(), MAX_ENV_VALUE_BYTES, "bytes")?;
@@ -249,21 +256,22 @@ fn name(field: String, text: &str) -> Result<(), ApiError> {
     not_blank(&field, text)?;
     at_most(&field, text.chars().count(), MAX_NAME_CHARS, "characters")?;
     match text.contains(char::is_control) {
-        true => Err(ApiError::invalid(field, "contains a line break or another control character")),
+        true => Err(ApiError::invalid(field, "contains a line break or another control character")
+            .hint("write it in one line")),
         false => Ok(()),
     }
 }
 
 fn not_blank(field: &str, text: &str) -> Result<(), ApiError> {
     match text.trim().is_empty() {
-        true => Err(ApiError::invalid(field, "is empty")),
+        true => Err(ApiError::invalid(field, "is empty").hint("write something in it")),
         false => Ok(()),
     }
 }
 
 fn no_nul(field: &str, text: &str) -> Result<(), ApiError> {
     match text.contains('\0') {
-        true => Err(ApiError::invalid(field, "contains a NUL")),
+        true => Err(ApiError::invalid(field, "contains a NUL").hint("leave the zero byte out")),
         false => Ok(()),
     }
 }
