@@ -1,0 +1,20 @@
+//! The HTTP door of the real daemon, as any client sees it.
+
+#[cfg(test)]
+mod deleting;
+#[cfg(test)]
+mod doors;
+#[cfg(test)]
+mod missions;
+#[cfg(test)]
+#[path = "../raw/mod.rs"]
+mod raw;
+#[cfg(test)]
+mod secrets;
+#[cfg(test)]
+mod stream;
+#[cfg(test)]
+#[path = "../support/mod.rs"]
+mod support;
+#[cfg(test)]
+mod workspaces;

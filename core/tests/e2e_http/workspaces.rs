@@ -1,0 +1,101 @@
+//! Workspaces over HTTP, and commands in a real container.
+
+use serde_json::{Value, json};
+
+use crate::raw::Http;
+use crate::support::Daemon;
+
+const SPACES: &str = "/api/workspaces";
+
+async fn sh(http: &Http, script: &str) -> Value {
+    http.post(&format!("{SPACES}/one/exec"), json!({"argv": ["/bin/sh", "-c", script]})).await.ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workspace_is_made_started_used_stopped_and_destroyed() {
+    let daemon = Daemon::start().await;
+    let http = Http::new(daemon.settings());
+    let made = http.post(SPACES, json!({"name": "one"})).await.ok();
+    assert_eq!((&made["kind"], &made["state"]), (&json!("container"), &json!("stopped")));
+    http.post(SPACES, json!({"name": "one"})).await.problem(409, "conflict", Some("name"));
+    http.post(SPACES, json!({"name": "two"})).await.ok();
+    let names: Vec<_> =
+        http.get(SPACES).await.ok().as_array().unwrap().iter().map(|w| w["name"].clone()).collect();
+    assert_eq!(names, ["host", "one", "two"]);
+    for name in ["one", "two"] {
+        assert_eq!(http.post(&format!("{SPACES}/{name}/start"), json!({})).await.ok()["state"], "ready");
+    }
+    // Each has files of its own, which outlive its sandbox.
+    assert_eq!(sh(&http, "echo mine > /root/note").await["exit_code"], 0);
+    let other = json!({"argv": ["cat", "/root/note"]});
+    assert_eq!(http.post(&format!("{SPACES}/two/exec"), other).await.ok()["exit_code"], 1);
+    assert_eq!(http.post(&format!("{SPACES}/one/stop"), json!({})).await.ok()["state"], "stopped");
+    assert_eq!(http.get(&format!("{SPACES}/one")).await.ok()["state"], "stopped");
+    assert_eq!(sh(&http, "cat /root/note").await["stdout"], "mine\n");
+    let root = made["root"].as_str().unwrap().to_owned();
+    assert!(std::path::Path::new(&root).is_dir());
+    assert_eq!(http.delete(&format!("{SPACES}/one")).await.status, 204);
+    assert!(!std::path::Path::new(&root).exists());
+    http.get(&format!("{SPACES}/one")).await.problem(404, "unknown_workspace", Some("workspace_id"));
+    http.delete(&format!("{SPACES}/host")).await.problem(403, "forbidden", Some("id"));
+    daemon.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exec_tells_how_its_command_ended() {
+    let daemon = Daemon::start().await;
+    let http = Http::new(daemon.settings());
+    http.post(SPACES, json!({"name": "one"})).await.ok();
+    let seen = sh(&http, "cat /proc/self/uid_map; grep -E '^(NoNewPrivs|Seccomp):' /proc/self/status").await;
+    let text = seen["stdout"].as_str().unwrap();
+    let map: Vec<u64> = text.lines().next().unwrap().split_whitespace().map(|n| n.parse().unwrap()).collect();
+    assert!(map[0] == 0 && map[1] >= 65536, "root inside is somebody else outside: {text}");
+    assert!(text.contains("NoNewPrivs:\t1") && text.contains("Seccomp:\t2"), "{text}");
+    let ended = sh(&http, "echo out; echo err >&2; exit 7").await;
+    assert_eq!(
+        (&ended["exit_code"], &ended["stdout"], &ended["stderr"]),
+        (&json!(7), &json!("out\n"), &json!("err\n"))
+    );
+    assert_eq!(sh(&http, "kill -9 $$").await["signal"], 9);
+    let exec = format!("{SPACES}/one/exec");
+    let late = http.post(&exec, json!({"argv": ["sleep", "600"], "timeout_seconds": 1})).await.ok();
+    assert_eq!(late["reason"], "timed_out", "{late}");
+    let many = sh(&http, "echo begin; head -c 2000000 /dev/zero | tr '\\0' x; echo; echo end").await;
+    let text = many["stdout"].as_str().unwrap();
+    assert!(text.len() <= 64 << 10, "{}", text.len());
+    assert!(text.starts_with("begin\n") && text.ends_with("end\n"));
+    daemon.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exec_that_cannot_start_says_why() {
+    let daemon = Daemon::start().await;
+    let http = Http::new(daemon.settings());
+    let exec = format!("{SPACES}/host/exec");
+    http.post(&exec, json!({})).await.problem(400, "invalid_argument", Some("argv"));
+    http.post(&exec, json!({"argv": [""]})).await.problem(400, "invalid_argument", Some("argv"));
+    http.post(&exec, json!({"argv": "ls"})).await.problem(400, "invalid_argument", Some("argv"));
+    http.post(&exec, json!({"argv": ["a\u{0}b"]})).await.problem(400, "invalid_argument", Some("argv[0]"));
+    http.post(&exec, json!({"argv": ["ls"], "cwd": "rel"})).await.problem(
+        400,
+        "invalid_argument",
+        Some("cwd"),
+    );
+    http.post(&exec, json!({"argv": ["ls"], "timeout_seconds": 0})).await.problem(
+        400,
+        "invalid_argument",
+        Some("timeout_seconds"),
+    );
+    http.post(&exec, json!({"argv": ["ls"], "user": "root"})).await.problem(
+        400,
+        "unknown_field",
+        Some("user"),
+    );
+    for body in [json!({"argv": ["/no/such/program"]}), json!({"argv": ["ls"], "cwd": "/no/such/directory"})]
+    {
+        let ended = http.post(&exec, body).await.ok();
+        assert_eq!(ended["exit_code"], Value::Null, "{ended}");
+        assert!(ended["reason"].as_str().is_some_and(|why| why.contains("/no/such")), "{ended}");
+    }
+    daemon.finish().await;
+}
