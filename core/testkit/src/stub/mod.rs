@@ -1,6 +1,6 @@
 //! A model server that answers from a script instead of a model.
 //!
-//! A request goes through pure steps: the API module ([`anthropic`]) reads it into a [`Conversation`],
+//! A request goes through pure steps: the API module ([`anthropic`], [`responses`]) reads it into a [`Conversation`],
 //! [`choose()`] picks the scripted [`Step`], [`compose`] turns that into an [`Answer`] (tool names resolved,
 //! templates filled), the API module renders a [`Reply`], and only then does the server play it. Another
 //! API is one more module with an [`Api`] like [`anthropic::MESSAGES`] and its paths in the server's table.
@@ -44,6 +44,7 @@ mod api;
 mod choose;
 mod log;
 mod reply;
+pub mod responses;
 mod script;
 mod server;
 mod template;

@@ -29,6 +29,7 @@ use super::{
     choose::{Choice, choose},
     log::{Log, Outcome, RequestRecord, Tracked, WaitError},
     reply::{Reply, Stop},
+    responses,
     script::{Fault, Script, Step},
 };
 
@@ -201,6 +202,7 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let tracked = Tracked::new(shared.log.clone(), id);
     let (answer, reply) = match (method, path) {
         ("POST", "/v1/messages") => converse(&shared, &asked, id, &anthropic::MESSAGES),
+        ("POST", "/v1/responses") => converse(&shared, &asked, id, &responses::RESPONSES),
         ("POST", "/v1/messages/count_tokens") => {
             ("count_tokens".to_owned(), anthropic::count_tokens(&asked.body))
         }
