@@ -14,12 +14,17 @@ pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 /// How long a program may take to tell its version.
 const VERSION_TIME: Duration = Duration::from_secs(10);
 
+/// The environment variable that names a program's binary.
+pub fn path_variable(program: &str) -> String {
+    format!("{}_CLI_PATH", program.to_uppercase().replace('-', "_"))
+}
+
 /// The program's native binary: from `<NAME>_CLI_PATH`, else from `PATH`, links followed.
 ///
 /// # Errors
 /// `backend_not_ready`: not found, or a script where a binary is needed.
 pub fn find_program(program: &str) -> Result<PathBuf, ApiError> {
-    let variable = format!("{}_CLI_PATH", program.to_uppercase().replace('-', "_"));
+    let variable = path_variable(program);
     let hint = format!("install it and put it on the daemon's PATH, or set {variable} to the binary");
     let missing = |text: String| ApiError::new(ErrorCode::BackendNotReady, text).hint(hint.clone());
     let candidate = match std::env::var_os(&variable).filter(|value| !value.is_empty()) {

@@ -1,17 +1,35 @@
-//! Codex: a table in `config.toml`.
+//! Codex: a table in `config.toml`. Codex gives a server an almost empty environment, so our own settings and what the
+//! daemon that the server may start needs of the user's are passed on by name.
 
 use std::path::{Path, PathBuf};
 
 use sandboxed_domain::api::ApiError;
+use sandboxed_domain::harness::registry;
 use toml_edit::{Array, DocumentMut, Item, Table, value};
 
 use super::{MAX_WAIT, SERVER};
+use crate::harness::path_variable;
 
 /// Longest start of the server in seconds: the daemon may have to be started first.
 const STARTUP_SECONDS: i64 = 30;
 /// Longest tool call in seconds: 100 above the longest wait.
 const TOOL_SECONDS: i64 = 3700;
 const SERVERS: &str = "mcp_servers";
+/// Names of the variables that the server gets from Codex's own environment.
+const ENV_VARS: &str = "env_vars";
+/// Settings of ours that a client or the daemon reads.
+const SETTINGS: [&str; 10] = [
+    "SANDBOXED_SH_DATA_DIR",
+    "SANDBOXED_SH_HOST",
+    "SANDBOXED_SH_PORT",
+    "SANDBOXED_SH_API_URL",
+    "SANDBOXED_SH_TOKEN",
+    "SANDBOXED_SH_TOKEN_FILE",
+    "SANDBOXED_SH_PROGRAM",
+    "SANDBOXED_SH_MAX_PARALLEL",
+    "SANDBOXED_SH_LOG",
+    "SANDBOXED_SH_LOG_FORMAT",
+];
 
 /// `config.toml` in `CODEX_HOME`, else in `~/.codex`.
 ///
@@ -52,6 +70,7 @@ pub(super) fn merge(old: &str, program: &Path) -> Result<String, ApiError> {
         ("tool_timeout_sec", value(TOOL_SECONDS)),
         ("default_tools_approval_mode", value("approve")),
         ("supports_parallel_tool_calls", value(true)),
+        (ENV_VARS, value(variables(server.get(ENV_VARS)))),
     ];
     for (key, item) in wanted {
         let same = server.get(key).is_some_and(|old| old.to_string().trim() == item.to_string().trim());
@@ -60,6 +79,20 @@ pub(super) fn merge(old: &str, program: &Path) -> Result<String, ApiError> {
         }
     }
     Ok(document.to_string())
+}
+
+/// What the user lists already, then ours: settings, and programs and credentials of every harness.
+fn variables(old: Option<&Item>) -> Array {
+    let mut variables = old.and_then(Item::as_array).cloned().unwrap_or_default();
+    let programs = registry().iter().filter_map(|harness| harness.program()).map(path_variable);
+    let credentials =
+        registry().iter().flat_map(|harness| harness.host_variables()).map(|found| found.name.to_owned());
+    for name in SETTINGS.map(str::to_owned).into_iter().chain(programs).chain(credentials) {
+        if !variables.iter().any(|listed| listed.as_str() == Some(&name)) {
+            variables.push(name);
+        }
+    }
+    variables
 }
 
 #[cfg(test)]
@@ -77,6 +110,7 @@ startup_timeout_sec = 30
 tool_timeout_sec = 3700
 default_tools_approval_mode = "approve"
 supports_parallel_tool_calls = true
+env_vars = ["SANDBOXED_SH_DATA_DIR", "SANDBOXED_SH_HOST", "SANDBOXED_SH_PORT", "SANDBOXED_SH_API_URL", "SANDBOXED_SH_TOKEN", "SANDBOXED_SH_TOKEN_FILE", "SANDBOXED_SH_PROGRAM", "SANDBOXED_SH_MAX_PARALLEL", "SANDBOXED_SH_LOG", "SANDBOXED_SH_LOG_FORMAT", "CLAUDE_CLI_PATH", "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_BASE_URL", "CLAUDE_CODE_MAX_RETRIES"]
 "#;
 
     #[test]
@@ -100,6 +134,17 @@ supports_parallel_tool_calls = true
         let old = "[mcp_servers.orchestrator]\ncommand = \"old\"\nenabled_tools = [\"get_worker\"]\n";
         let new = merged(old);
         assert!(!new.contains("\"old\"") && new.contains("enabled_tools = [\"get_worker\"]"), "{new}");
+    }
+
+    #[test]
+    fn variables_that_the_user_passes_on_stay_first_and_ours_are_there_once() {
+        let new = merged("[mcp_servers.orchestrator]\nenv_vars = [\"MINE\", \"SANDBOXED_SH_PORT\"]\n");
+        assert!(
+            new.contains("env_vars = [\"MINE\", \"SANDBOXED_SH_PORT\", \"SANDBOXED_SH_DATA_DIR\""),
+            "{new}"
+        );
+        assert_eq!(new.matches("SANDBOXED_SH_PORT").count(), 1);
+        assert_eq!(merged(&new), new);
     }
 
     #[test]
