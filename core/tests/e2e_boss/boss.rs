@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sandboxed_testkit::cli::Cli;
 use sandboxed_testkit::stub::StubModel;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::process::Command;
 
 use crate::support::Daemon;
@@ -36,7 +36,7 @@ pub async fn session(daemon: &Daemon, stub: &StubModel, prompt: &str) -> Session
             "json",
             "--strict-mcp-config",
             "--mcp-config",
-            &mcp_config(daemon),
+            &mcp_config(daemon).await,
         ])
         .args(["--allowedTools", "mcp__orchestrator", "--model", "claude-sonnet-4-5", "--", prompt])
         .env_clear()
@@ -63,12 +63,13 @@ pub async fn session(daemon: &Daemon, stub: &StubModel, prompt: &str) -> Session
     }
 }
 
-/// The entry that `connect claude` writes.
-fn mcp_config(daemon: &Daemon) -> String {
-    let program = daemon.program.with_file_name("inside").join("mcp-orchestrator");
-    let server =
-        json!({"type": "stdio", "command": program, "args": ["--max-wait", "3600"], "timeout": 3_900_000});
-    json!({"mcpServers": {"orchestrator": server}}).to_string()
+/// What `connect claude` prints.
+async fn mcp_config(daemon: &Daemon) -> String {
+    let printed =
+        Command::new(&daemon.program).args(["connect", "claude"]).current_dir(daemon.repo()).output();
+    let printed = printed.await.unwrap();
+    assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
+    String::from_utf8(printed.stdout).unwrap()
 }
 
 /// What the tools answered to the model, in order, as the newest request of a scenario holds it.
