@@ -15,6 +15,9 @@ use crate::cli::{inside, out};
 const SKILL: &str = include_str!("../../../../skills/orchestrator-boss/SKILL.md");
 const SKILL_PATH: &str = ".claude/skills/orchestrator-boss/SKILL.md";
 
+/// Lines of a change that are shown of each side.
+const SHOWN_LINES: usize = 40;
+
 /// `connect`.
 pub(in crate::cli) fn run(args: &ConnectArgs) -> Outcome {
     let program = program()?;
@@ -89,8 +92,12 @@ fn write(path: &Path, merge: &dyn Fn(&str) -> Result<String, ApiError>) -> Resul
     // A link is written through: dotfiles are often links into a repository.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     replace(&target, &new).map_err(refused)?;
-    out::say(&format!("{}:", path.display()));
-    out::say_raw(&difference(&old, &new));
+    if old.is_empty() && new.lines().count() > SHOWN_LINES {
+        out::say(&format!("{}: installed", path.display()));
+    } else {
+        out::say(&format!("{}:", path.display()));
+        out::say_raw(&difference(&old, &new));
+    }
     Ok(())
 }
 
@@ -113,14 +120,13 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 
 /// The lines between what is common at the start and at the end: a settings file changes in one place.
 fn difference(old: &str, new: &str) -> String {
-    const MOST: usize = 40;
     let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
     let start = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
     let (old, new) = (&old[start..], &new[start..]);
     let end = old.iter().rev().zip(new.iter().rev()).take_while(|(a, b)| a == b).count();
     let side = |mark: char, lines: &[&str]| {
-        let shown: String = lines.iter().take(MOST).map(|line| format!("{mark} {line}\n")).collect();
-        let more = lines.len().saturating_sub(MOST);
+        let shown: String = lines.iter().take(SHOWN_LINES).map(|line| format!("{mark} {line}\n")).collect();
+        let more = lines.len().saturating_sub(SHOWN_LINES);
         if more > 0 { format!("{shown}{mark} … {more} more lines\n") } else { shown }
     };
     side('-', &old[..old.len() - end]) + &side('+', &new[..new.len() - end])
