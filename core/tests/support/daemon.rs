@@ -128,8 +128,15 @@ impl Daemon {
 
     /// Starts it (after a kill or stop; a living one is killed first). Returns how long it took until it served.
     pub async fn restart(&mut self) -> Duration {
-        self.kill9();
         let started = Instant::now();
+        let reader = self.launch();
+        assert!(says_ready(reader).await, "the daemon does not serve: {}", self.log());
+        started.elapsed()
+    }
+
+    /// Starts it and returns at once; the ready line comes through the pipe.
+    pub fn launch(&mut self) -> PipeReader {
+        self.kill9();
         let (reader, writer) = std::io::pipe().unwrap();
         let log = fs::File::options().create(true).append(true).open(self.root().join("daemon.log")).unwrap();
         let mut command = Command::new(&self.program);
@@ -156,9 +163,7 @@ impl Daemon {
             });
         }
         self.child = Some(command.spawn().unwrap());
-        drop(writer);
-        assert!(says_ready(reader).await, "the daemon does not serve: {}", self.log());
-        started.elapsed()
+        reader
     }
 
     /// Cancels what runs, stops every sandbox and the daemon, removes all files, and asserts that nothing is left.
