@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::token::read_or_create;
 use crate::app::App;
-use crate::http::{Auth, Door, admin_router, mission_router};
+use crate::http::{Auth, Door, Peer, admin_router, mission_router};
 use crate::mission::ServeSocket;
 use crate::store::io_error;
 
@@ -107,7 +107,8 @@ async fn serve_until(
 /// A socket of a mission serves the tools with that mission's rights.
 fn mission_sockets(door: Door) -> ServeSocket {
     Arc::new(move |mission: Uuid, listener: UnixListener, end: CancellationToken| {
-        let router = mission_router(Door { mission: Some(mission), ..door.clone() });
+        let router = mission_router(Door { mission: Some(mission), ..door.clone() })
+            .into_make_service_with_connect_info::<Peer>();
         let closing = door.closing.clone();
         tokio::spawn(async move {
             tokio::select! {

@@ -3,10 +3,12 @@
 mod auth;
 mod control;
 mod orchestrator;
+mod peer;
 mod problem;
 mod router;
 mod sse;
 mod workspaces;
 
 pub use auth::Auth;
+pub use peer::Peer;
 pub use router::{Door, admin_router, mission_router};

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::auth::{Auth, require_token};
+use super::peer::require_own_process;
 use super::problem::{Answer, Problem};
 use super::{control, orchestrator, sse, workspaces};
 use crate::app::{App, Identity};
@@ -93,13 +94,14 @@ pub fn admin_router(door: Door, auth: Auth) -> Router {
         .with_state(door)
 }
 
-/// What a mission may do by its own socket: the tools, as itself.
+/// What a mission may do by its own socket: the tools, as itself. Serve it with [`super::Peer`] as connect info.
 pub fn mission_router(door: Door) -> Router {
     Router::new()
         .route("/api/orchestrator/{tool}", post(orchestrator::call))
-        .route("/api/health", get(health))
         .fallback(not_found)
         .method_not_allowed_fallback(not_found)
+        .layer(middleware::from_fn_with_state(door.clone(), require_own_process))
+        .route("/api/health", get(health))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(door)
 }

@@ -100,6 +100,22 @@ impl Missions {
         self.shared.watcher.watch(directory)
     }
 
+    /// Whether a process of the host belongs to the mission's newest run, as the kernel tells by its cgroup. Where the
+    /// daemon may not make cgroups the host workspace has no such groups: there every process of the same user counts.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn owns_process(&self, mission: Uuid, pid: i32) -> Result<bool, ApiError> {
+        let found = self
+            .shared
+            .store
+            .read(move |c| Ok((store::find_mission(c, mission)?, store::latest_run(c, mission)?)));
+        let (Some(row), Some(run)) = found.await? else { return Ok(false) };
+        let Some(live) = self.shared.workspaces.running(row.workspace_id).await else { return Ok(false) };
+        let id = run.id.to_string();
+        store::blocking(move || live.holds(&id, pid)).await
+    }
+
     /// How many missions may be active at once.
     pub fn max_parallel(&self) -> u32 {
         self.shared.max_parallel

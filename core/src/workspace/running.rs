@@ -82,6 +82,15 @@ impl Live {
         self.runner().cgroup()?.run(run).ok().filter(Group::exists)
     }
 
+    /// Whether a process of the host is in the run's cgroup.
+    pub fn holds(&self, run: &str, pid: i32) -> bool {
+        if self.runner().cgroup().is_none() {
+            // Sandboxes always have groups; nothing separates the host's runs from their owner then.
+            return true;
+        }
+        self.group(run).and_then(|group| group.processes().ok()).is_some_and(|members| members.contains(&pid))
+    }
+
     /// Told when a limit of the run was hit; none where there are no limits.
     pub fn watch_limits(&self, run: &str) -> Option<LimitWatch> {
         self.group(run)?.watch_limits().ok()

@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sandboxed_client::{CALL_TIMEOUT, Client, Failure, Limit};
-use sandboxed_domain::api::{AttentionEvent, AttentionKind, BatchCreateResponse, Caller, WaitResponse};
+use sandboxed_domain::api::{
+    AttentionEvent, AttentionKind, BatchCreateResponse, Caller, CreateWorkspaceParams, ErrorCode,
+    WaitResponse,
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
@@ -20,6 +23,11 @@ use crate::support::{Daemon, ids};
 const ON_THE_WAY: usize = 10;
 /// Workers of one batch.
 const BATCH: u64 = 6;
+
+/// Every so many batches go to a workspace of their own, so that kills also meet sandboxes that start.
+const NEW_WORKSPACE: u64 = 3;
+/// So many workspaces at most.
+const WORKSPACES: u64 = 6;
 
 /// What the boss knows.
 #[derive(Default)]
@@ -93,7 +101,9 @@ impl Boss {
             if *self.last.borrow() {
                 return;
             }
-            let plans: Vec<_> = (0..BATCH).map(|n| Plan::new(format!("b{batch}-{n}"), &mut random)).collect();
+            let workspace = self.new_workspace(batch).await;
+            let plan = |n| Plan::new(format!("b{batch}-{n}"), workspace.as_deref(), &mut random);
+            let plans: Vec<_> = (0..BATCH).map(plan).collect();
             let workers: Vec<_> = plans.iter().map(Plan::worker).collect();
             let params = json!({"workers": workers, "idempotency_key": format!("batch-{batch}")});
             let made: BatchCreateResponse = self.call("batch_create_workers", &params).await;
@@ -102,6 +112,26 @@ impl Boss {
             let mut book = self.book.lock().unwrap();
             book.workers.extend(ids(&made).into_iter().zip(plans));
             book.batches += 1;
+        }
+    }
+
+    /// A workspace that has never run, for some batches.
+    async fn new_workspace(&self, batch: u64) -> Option<String> {
+        if batch % NEW_WORKSPACE != 0 || batch / NEW_WORKSPACE >= WORKSPACES {
+            return None;
+        }
+        let name = format!("space-{batch}");
+        let mut life = self.life.subscribe();
+        loop {
+            life.borrow_and_update();
+            let params = CreateWorkspaceParams { name: name.clone(), ..Default::default() };
+            match self.client.create_workspace(&params).await {
+                Ok(_) => return Some(name),
+                // The answer to an earlier try was lost.
+                Err(error) if error.code == ErrorCode::Conflict => return Some(name),
+                Err(error) if error.code == ErrorCode::DaemonUnreachable => life.changed().await.unwrap(),
+                Err(error) => panic!("{error:?}"),
+            }
         }
     }
 

@@ -14,17 +14,19 @@ pub struct Plan {
     pub exit: u8,
     /// Exit code of its check, where it has one.
     pub check: Option<u8>,
-    pub host: bool,
+    /// Another workspace than the boss's.
+    pub workspace: Option<String>,
     script: String,
 }
 
 impl Plan {
-    pub fn new(task_key: String, random: &mut Random) -> Self {
+    pub fn new(task_key: String, workspace: Option<&str>, random: &mut Random) -> Self {
         let lines = 20 + random.below(200);
         let exit = if random.one_in(4) { 1 + random.below(100) as u8 } else { 0 };
         let check = random.one_in(3).then(|| if random.one_in(2) { 0 } else { 7 });
-        let host = random.one_in(4);
-        Self { task_key, lines, exit, check, host, script: script(lines, exit, random) }
+        let other = if random.one_in(4) { Some("host") } else { workspace };
+        let workspace = other.map(str::to_owned);
+        Self { task_key, lines, exit, check, workspace, script: script(lines, exit, random) }
     }
 
     pub fn worker(&self) -> Value {
@@ -38,8 +40,8 @@ impl Plan {
             worker["verification_command"] =
                 json!(format!("echo checked >> checks; sleep 0.02; exit {code}"));
         }
-        if self.host {
-            worker["workspace_id"] = json!("host");
+        if let Some(workspace) = &self.workspace {
+            worker["workspace_id"] = json!(workspace);
         }
         worker
     }

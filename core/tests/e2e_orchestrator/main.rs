@@ -1,0 +1,18 @@
+//! The boss's tools end to end, through the real daemon, with command workers in real sandboxes.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::allow_attributes,
+    reason = "figures are told, and the fixture uses some of these"
+)]
+
+mod batches;
+mod endings;
+mod inside;
+mod limits;
+mod records;
+#[path = "../support/mod.rs"]
+mod support;
+mod waits;
