@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use sandboxed_domain::api::{ApiError, ErrorCode, Event, EventBody};
-use sandboxed_domain::policy::{bounded_json, cut_middle, head_at};
+use sandboxed_domain::policy::{bounded_json, cut_middle, json_head};
 
 use super::App;
 use crate::git;
@@ -59,8 +59,8 @@ impl App {
         let full = events.len() == 200;
         let (mut text, mut last) = (String::new(), since);
         for event in &events {
-            let line = transcript_line(event, bytes);
-            if !text.is_empty() && text.len() + line.len() > bytes {
+            let line = fitting(transcript_line(event, bytes), bytes);
+            if !text.is_empty() && !fits(&format!("{text}{line}"), bytes) {
                 return Ok((text, Some(last.to_string())));
             }
             text.push_str(&line);
@@ -85,9 +85,17 @@ impl App {
                 .field("view")
                 .hint("view diff needs a worker that was created with worktree"));
         };
-        blocking(move || git::diff_page(&worktree, &repo, Some(&base), cursor.as_deref(), bytes))
-            .await?
-            .map_err(git_error)
+        let start = cursor.as_deref().and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
+        let (mut text, next) =
+            blocking(move || git::diff_page(&worktree, &repo, Some(&base), cursor.as_deref(), bytes))
+                .await?
+                .map_err(git_error)?;
+        let length = json_head(&text, bytes).len();
+        if length == text.len() {
+            return Ok((text, next));
+        }
+        text.truncate(length);
+        Ok((text, Some((start + length).to_string())))
     }
 
     /// The raw output of the worker's runs one after the other; the cursor is `run:offset`.
@@ -136,16 +144,46 @@ fn read_page(path: &Path, offset: u64, bytes: usize) -> Result<(String, u64, boo
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((String::new(), 0, true)),
         Err(error) => return Err(store::io_error(path, &error)),
     };
-    let text = String::from_utf8_lossy(&buffer);
-    // JSON escapes make a page longer than its bytes: leave room by taking less of it.
-    let mut taken = head_at(&text, bytes);
-    while serde_json::to_string(taken).map_or(0, |json| json.len()) > bytes && taken.len() > 64 {
-        taken = head_at(taken, taken.len() * 3 / 4);
+    let (text, used) = page_of(&buffer, bytes, offset + buffer.len() as u64 >= length);
+    let next = offset + used as u64;
+    Ok((text, next, next >= length))
+}
+
+/// As much of `raw` as fits as a JSON string, and how many bytes of it that is. A character is not cut, unless it is
+/// the `end`.
+fn page_of(raw: &[u8], bytes: usize, end: bool) -> (String, usize) {
+    let mut length = if end { raw.len() } else { character_start(raw, raw.len()) };
+    loop {
+        let text = String::from_utf8_lossy(&raw[..length]);
+        if fits(&text, bytes) || length <= 8 {
+            return (text.into_owned(), length);
+        }
+        length = character_start(raw, length * 3 / 4);
     }
-    let whole = taken.len() == text.len();
-    let used = if whole { buffer.len() as u64 } else { taken.len() as u64 };
-    let next = offset + used;
-    Ok((taken.to_owned(), next, next >= length))
+}
+
+/// The last place at or before `at` that is not within a character.
+fn character_start(raw: &[u8], at: usize) -> usize {
+    let from = at.saturating_sub(4);
+    let unfinished = |start: &usize| {
+        std::str::from_utf8(&raw[*start..at])
+            .is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
+    };
+    (from..at).find(unfinished).filter(|start| *start > 0).unwrap_or(at)
+}
+
+fn fits(text: &str, bytes: usize) -> bool {
+    json_head(text, bytes).len() == text.len()
+}
+
+/// A text cut in its middle until it fits.
+fn fitting(text: String, bytes: usize) -> String {
+    let (mut cut, mut room) = (text, bytes);
+    while !fits(&cut, bytes) && room > 0 {
+        room = room * 3 / 4;
+        cut = cut_middle(&cut, room);
+    }
+    cut
 }
 
 /// One event for a reader; long parts are cut.
@@ -181,4 +219,44 @@ fn transcript_line(event: &Event, bytes: usize) -> String {
         other => other.type_name().to_owned(),
     };
     format!("{line}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_log_in_pages_is_the_log_and_each_page_fits(text in "[\\x00-\\x7fäß€🦀]{0,400}", bytes in 64usize..200) {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), &text).unwrap();
+            let (mut joined, mut offset) = (String::new(), 0);
+            loop {
+                let (page, next, end) = read_page(file.path(), offset, bytes).unwrap();
+                prop_assert!(serde_json::to_string(&page).unwrap().len() <= bytes);
+                joined.push_str(&page);
+                if end {
+                    break;
+                }
+                prop_assert!(next > offset);
+                offset = next;
+            }
+            prop_assert_eq!(joined, text);
+        }
+
+        #[test]
+        fn bytes_that_are_no_text_are_passed_once(raw in proptest::collection::vec(any::<u8>(), 0..300), bytes in 64usize..200) {
+            let (mut at, mut pages) = (0, 0);
+            while at < raw.len() {
+                let piece = &raw[at..raw.len().min(at + bytes)];
+                let (page, used) = page_of(piece, bytes, at + piece.len() == raw.len());
+                prop_assert!(used > 0 && serde_json::to_string(&page).unwrap().len() <= bytes);
+                at += used;
+                pages += 1;
+            }
+            prop_assert!(pages <= raw.len());
+        }
+    }
 }

@@ -201,7 +201,7 @@ async fn a_batch_that_is_none_is_refused_as_a_whole() {
     let refused = |error: ApiError| (error.code, error.field.unwrap_or_default());
     let table = [
         (json!({"workers": []}), ErrorCode::InvalidArgument, "workers"),
-        (json!({"workers": vec![good.clone(); 65]}), ErrorCode::InvalidArgument, "workers"),
+        (json!({"workers": vec![good.clone(); 65]}), ErrorCode::TooLarge, "workers"),
         (json!({"workers": [good], "key": "x"}), ErrorCode::UnknownField, "key"),
         (json!({"workers": "all"}), ErrorCode::InvalidArgument, "workers"),
     ];

@@ -30,7 +30,10 @@ async fn what_a_worker_prints_without_end_is_bounded_in_every_answer_and_in_memo
                 let params = json!({"worker_id": record.worker_id, "view": view, "max_bytes": max_bytes, "cursor": cursor});
                 let answer: Value = daemon.call("boss", "get_worker", params).await;
                 let size = serde_json::to_vec(&answer).unwrap().len();
-                assert!(size <= max_bytes.max(1500), "{view} within {max_bytes}: {size}");
+                assert!(
+                    size <= if view == "result" { max_bytes.max(1500) } else { max_bytes },
+                    "{view} within {max_bytes}: {size}"
+                );
                 let page: GetWorkerResponse = serde_json::from_value(answer).unwrap();
                 match page.next_cursor {
                     Some(next) => cursor = json!(next),
@@ -59,30 +62,42 @@ async fn exec_true(daemon: &Daemon, workspace: &str) -> Duration {
     started.elapsed()
 }
 
-/// Runs a bomb in one workspace and `true` in another until the bomb has ended; returns the bomb's reason.
+/// Sets bombs off in one workspace, one after the other, and measures `true` in another while they go off, until there
+/// are enough figures; returns how the last bomb ended.
 async fn with_neighbour(daemon: &Daemon, name: &str, limits: Limits, bomb: &str) -> (S, Option<R>) {
     let client = daemon.client();
     let of = |name: String, limits| CreateWorkspaceParams { name, limits, ..Default::default() };
     client.create_workspace(&of(format!("{name}-bomb"), limits)).await.unwrap();
+    client.start_workspace(&format!("{name}-bomb")).await.unwrap();
     let neighbour = client.create_workspace(&of(format!("{name}-calm"), Limits::default())).await.unwrap();
     let neighbour = neighbour.id.to_string();
-    client.start_workspace(&format!("{name}-bomb")).await.unwrap();
     client.start_workspace(&neighbour).await.unwrap();
-    exec_true(daemon, &neighbour).await;
-    let mut times = Vec::new();
     let mut worker = script(name, bomb);
     worker["workspace_id"] = json!(format!("{name}-bomb"));
-    let bomb = ids(&daemon.create("boss", json!([worker])).await)[0];
-    while times.len() < 20 {
-        times.push(exec_true(daemon, &neighbour).await);
+    let mut times = Vec::new();
+    loop {
+        let bomb = ids(&daemon.create("boss", json!([worker])).await)[0];
+        let bombs = [bomb];
+        let mut ended = std::pin::pin!(daemon.wait_all("boss", &bombs));
+        loop {
+            tokio::select! {
+                _ = &mut ended => break,
+                time = exec_true(daemon, &neighbour) => times.push(time),
+            }
+        }
+        let record = daemon.record("boss", bomb).await;
+        println!("{name}: ended after {:.2} s as {:?}", record.seconds, record.terminal_reason);
+        if times.len() >= 20 {
+            times.sort();
+            let (median, longest) = (times[times.len() / 2], times[times.len() - 1]);
+            println!(
+                "{name}: a neighbour's exec of true: median {median:?}, longest {longest:?} of {}",
+                times.len()
+            );
+            assert!(median < NEIGHBOUR, "{times:?}");
+            return (record.status, record.terminal_reason);
+        }
     }
-    times.sort();
-    println!("{name}: a neighbour's exec of true: median {:?}, longest {:?}", times[10], times[19]);
-    assert!(times[10] < NEIGHBOUR, "{times:?}");
-    daemon.wait_all("boss", &[bomb]).await;
-    let record = daemon.record("boss", bomb).await;
-    println!("{name}: ended after {:.2} s", record.seconds);
-    (record.status, record.terminal_reason)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,6 +19,23 @@ pub fn head_at(text: &str, bytes: usize) -> &str {
     &text[..end]
 }
 
+/// The longest beginning of `text` that is within `bytes` as a JSON string, quotes and escapes included.
+pub fn json_head(text: &str, bytes: usize) -> &str {
+    let mut room = bytes.saturating_sub(2);
+    for (at, c) in text.char_indices() {
+        let cost = match c {
+            '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+            c if c < ' ' => 6,
+            c => c.len_utf8(),
+        };
+        if cost > room {
+            return &text[..at];
+        }
+        room -= cost;
+    }
+    text
+}
+
 /// The longest end of `text` within `bytes`.
 pub fn tail_at(text: &str, bytes: usize) -> &str {
     let mut start = text.len().saturating_sub(bytes);
