@@ -117,7 +117,7 @@ impl Boss {
 
     /// A workspace that has never run, for some batches.
     async fn new_workspace(&self, batch: u64) -> Option<String> {
-        if batch % NEW_WORKSPACE != 0 || batch / NEW_WORKSPACE >= WORKSPACES {
+        if !batch.is_multiple_of(NEW_WORKSPACE) || batch / NEW_WORKSPACE >= WORKSPACES {
             return None;
         }
         let name = format!("space-{batch}");
