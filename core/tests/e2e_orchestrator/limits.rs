@@ -10,7 +10,7 @@ use crate::support::{Daemon, ids, script};
 
 /// Most memory of the daemon while and after a worker floods.
 const MOST_RSS_KIB: u64 = 150 * 1024;
-/// Longest median of a neighbour's exec while a bomb goes off, where the machine is not too busy for it anyway.
+/// Longest median of a neighbour's exec while a bomb goes off, on a machine that has nothing else to do.
 const NEIGHBOUR: Duration = Duration::from_millis(50);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,6 +62,14 @@ async fn exec_true(daemon: &Daemon, workspace: &str) -> Duration {
     started.elapsed()
 }
 
+/// How many wait for each processor already, at least one: what others do to this machine is not the bomb's doing.
+fn busy_with_others() -> f64 {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap();
+    let load: f64 = load.split(' ').next().unwrap().parse().unwrap();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    (load / cores as f64).max(1.0)
+}
+
 /// Sets bombs off in one workspace, one after the other, and measures `true` in another while they go off, until there
 /// are enough figures; returns how the last bomb ended.
 async fn with_neighbour(daemon: &Daemon, name: &str, limits: Limits, bomb: &str) -> (S, Option<R>) {
@@ -72,6 +80,7 @@ async fn with_neighbour(daemon: &Daemon, name: &str, limits: Limits, bomb: &str)
     let neighbour = client.create_workspace(&of(format!("{name}-calm"), Limits::default())).await.unwrap();
     let neighbour = neighbour.id.to_string();
     client.start_workspace(&neighbour).await.unwrap();
+    let others = busy_with_others();
     let mut calm = Vec::new();
     while calm.len() < 20 {
         calm.push(exec_true(daemon, &neighbour).await);
@@ -99,7 +108,7 @@ async fn with_neighbour(daemon: &Daemon, name: &str, limits: Limits, bomb: &str)
                 "{name}: a neighbour's exec of true: median {median:?} (before {:?}), longest {longest:?}",
                 calm[10]
             );
-            assert!(median < NEIGHBOUR.max(calm[10] * 3), "before {:?}, then {times:?}", calm[10]);
+            assert!(median < NEIGHBOUR.mul_f64(others), "before {:?}, then {times:?}", calm[10]);
             return (record.status, record.terminal_reason);
         }
     }
