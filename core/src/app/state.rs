@@ -53,6 +53,9 @@ impl App {
     /// Stops following; runs and sandboxes go on.
     pub async fn shut_down(&self) {
         self.missions.shut_down().await;
+        if let Err(error) = self.store.settle().await {
+            tracing::warn!(%error, "the database's log stays beside it");
+        }
         // Nobody starts a sandbox any more that could meet this.
         self.workspaces.leave_cgroups();
     }

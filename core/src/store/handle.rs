@@ -218,7 +218,7 @@ impl Store {
         }
         private_file(path).map_err(|source| StoreError::Io { path: path.to_owned(), source })?;
         let mut connection = Connection::open(path).map_err(wrap)?;
-        schema::prepare(&mut connection).map_err(|error| match error {
+        schema::prepare(&mut connection, path).map_err(|error| match error {
             StoreError::Query(source) => wrap(source),
             other => other,
         })?;
@@ -284,6 +284,18 @@ impl Store {
             Some(reader) => reader.call(|connection| work(connection)).await,
             None => Err(StoreError::Closed),
         }
+    }
+
+    /// Moves everything into the one file, so that a copy of it alone is whole.
+    ///
+    /// # Errors
+    /// SQLite's; nothing is lost then, the log beside the file is read at the next start.
+    pub async fn settle(&self) -> Result<(), StoreError> {
+        let settle = |connection: &mut Connection| {
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            Ok(())
+        };
+        self.writer.call(settle).await
     }
 
     /// The newest event's sequence, pushed.

@@ -1,5 +1,6 @@
 //! The schema as an append-only list of migrations, each in one exclusive transaction, counted by `user_version`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -81,7 +82,8 @@ CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 "#];
 
 /// Checks the file, sets the connection up and migrates.
-pub(super) fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
+pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let file = path.display().to_string();
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // Every commit is on the disk before anybody is told of it: an answered call survives a power cut.
@@ -90,24 +92,32 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     let sound: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if sound != "ok" {
-        return Err(ApiError::new(ErrorCode::DatabaseDamaged, format!("missions.db is damaged: {sound}"))
-            .field("missions.db")
-            .hint("stop the daemon, move the file aside and restore a backup; worktrees and logs are not touched")
-            .into());
+        return Err(ApiError::new(
+            ErrorCode::DatabaseDamaged,
+            format!("{file} is damaged: {}", last_line(&sound)),
+        )
+        .field(file)
+        .hint("stop the daemon, move the file aside and restore a backup; worktrees and logs are not touched")
+        .into());
     }
-    migrate(connection)
+    migrate(connection, &file)
 }
 
-fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+/// SQLite puts a heading before what it found.
+fn last_line(text: &str) -> &str {
+    text.lines().last().unwrap_or(text)
+}
+
+fn migrate(connection: &mut Connection, file: &str) -> Result<(), StoreError> {
     let newest = MIGRATIONS.len();
     let tx = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
     let version: usize = tx.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version > newest {
         return Err(ApiError::new(
             ErrorCode::DatabaseDamaged,
-            format!("missions.db has schema {version}, this build knows {newest}"),
+            format!("{file} has schema {version}, this build knows {newest}"),
         )
-        .field("missions.db")
+        .field(file)
         .hint("it was written by a newer sandboxed-sh: run that one")
         .into());
     }
