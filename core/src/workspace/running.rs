@@ -10,11 +10,12 @@ use sandboxed_domain::sandbox as domain;
 use sandboxed_domain::sandbox::{Bind, Network, Registration, SandboxSpec};
 use uuid::Uuid;
 
-use super::inside::{own_program, program_binds};
+use super::inside::program_binds;
 use super::paths::short;
 use super::records::Workspaces;
 use crate::sandbox::{
     Group, HostRunner, LimitWatch, RunnerHandle, START_PATIENCE, Sandbox, SandboxError, prepare_repository,
+    runner_path,
 };
 use crate::store::{WorkspaceRow, make_private};
 
@@ -192,7 +193,7 @@ impl Workspaces {
         let paths = self.paths(Uuid::nil());
         self.make_directories(Uuid::nil())?;
         make_private(&paths.control)?;
-        let runner = own_program("sandbox-runner")?;
+        let runner = runner_path()?;
         let host = HostRunner::ensure(&runner, &paths.control, self.tree.as_deref(), START_PATIENCE).await?;
         Ok(Live::Host(host))
     }
@@ -230,7 +231,7 @@ impl Workspaces {
             layer: paths.layer,
             merged: paths.merged,
             control: paths.control,
-            runner: own_program("sandbox-runner")?,
+            runner: runner_path()?,
             binds,
             network: match row.spec.network {
                 NetworkMode::Host => Network::Host,
