@@ -9,9 +9,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fstat, mkdirat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 use serde::Serialize;
 
-use sandbox_runner::protocol::{EXIT_FILE, ExitRecord, METADATA_FILE, RUNS_DIR, RunMetadata};
+use sandbox_runner::protocol::{EXIT_FILE, ExitRecord, METADATA_FILE, RUNS_DIR, RunMetadata, STDERR_FILE};
 
 const PRIVATE_DIR: Mode = Mode::S_IRWXU;
 const EXIT_TMP: &str = "exit.json.tmp";
@@ -43,7 +44,20 @@ impl RunDir {
     /// Claims the run: fails with `AlreadyExists` when it was started before, by whomever.
     pub fn write_metadata(&self, metadata: &RunMetadata) -> io::Result<()> {
         let file = self.file(METADATA_FILE, OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL)?;
-        write_json(&file, metadata)
+        write_json(&file, metadata).inspect_err(|_| self.remove(METADATA_FILE))
+    }
+
+    /// Takes the claim back of a run that has not started and whose end cannot be written either, on a full disk for
+    /// instance: it may be started again. The claim goes last.
+    pub fn abandon(&self, stdout_name: &str) {
+        for name in [EXIT_TMP, STDERR_FILE, stdout_name, METADATA_FILE] {
+            self.remove(name);
+        }
+    }
+
+    fn remove(&self, name: &str) {
+        // What is not there need not go; a claim that cannot go stays one.
+        let _ = unlinkat(&self.0, name, UnlinkatFlags::NoRemoveDir);
     }
 
     /// A new file for output; it only grows.

@@ -250,6 +250,7 @@ impl Supervisor {
             leftovers_killed: 0,
         };
         if let Err(error) = dir.write_exit(&record) {
+            dir.abandon(&start.stdout_name);
             return failed("records", format!("{why}; and its exit record could not be written: {error}"));
         }
         let state =
