@@ -167,8 +167,14 @@ impl Daemon {
     }
 
     /// Cancels what runs, stops every sandbox and the daemon, removes all files, and asserts that nothing is left.
-    pub async fn finish(mut self) {
+    pub async fn finish(self) {
+        self.finish_after(|| ()).await;
+    }
+
+    /// The same; `before` takes away what the test itself put there, when everything has stopped.
+    pub async fn finish_after(mut self, before: impl FnOnce()) {
         self.tidy().await;
+        before();
         self.remove();
     }
 
