@@ -1,13 +1,15 @@
-//! Parameters and responses of every operation. Types only; checked against `contract.md` by schema snapshots.
+//! Parameters and responses of every operation. Types only; the tools' schemas are held by a golden file in mcp-orchestrator.
 
 mod control;
 mod error;
 mod event;
 mod orchestrator;
+mod record;
 mod workspace;
 
 pub use control::*;
 pub use error::*;
 pub use event::*;
 pub use orchestrator::*;
+pub use record::*;
 pub use workspace::*;
