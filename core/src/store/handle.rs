@@ -1,18 +1,19 @@
-//! The handle: threads that own connections, closures that run on them, and what is published after a commit.
+//! The handle: threads that own connections, and closures that run on them.
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags};
 use sandboxed_domain::api::{ApiError, ErrorCode};
 use tokio::sync::{oneshot, watch};
 
 use super::schema;
+use super::writer::{News, Tx, Writer};
 
 /// Requests that may wait for a database thread before callers have to.
-const QUEUE: usize = 1024;
+pub(super) const QUEUE: usize = 1024;
 /// Threads that only read.
 const READERS: usize = 2;
 
@@ -155,7 +156,7 @@ impl Worker {
                     job(&mut connection);
                 }
             })
-            .map_err(|source| StoreError::Io { path: PathBuf::from("thread"), source })?;
+            .map_err(thread_error)?;
         Ok(Self { jobs })
     }
 
@@ -164,46 +165,40 @@ impl Worker {
         work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, result) = oneshot::channel();
-        let mut job: Job = Box::new(move |connection| {
+        let job: Job = Box::new(move |connection| {
             // The caller may have gone away; its work is done all the same.
             let _ = answer.send(work(connection));
         });
-        loop {
-            match self.jobs.try_send(job) {
-                Ok(()) => break,
-                Err(mpsc::TrySendError::Disconnected(_)) => return Err(StoreError::Closed),
-                Err(mpsc::TrySendError::Full(back)) => {
-                    job = back;
-                    tokio::task::yield_now().await;
-                }
-            }
-        }
+        enqueue(&self.jobs, job).await?;
         result.await.map_err(|_| StoreError::Closed)?
     }
 }
 
-/// A write transaction that remembers what to publish when it commits.
-pub struct Tx<'a> {
-    inner: Transaction<'a>,
-    pub(super) last_event: i64,
-    pub(super) last_attention: i64,
+/// Puts something into a thread's queue; waits while the queue is full.
+pub(super) async fn enqueue<J>(queue: &mpsc::SyncSender<J>, mut job: J) -> Result<(), StoreError> {
+    loop {
+        match queue.try_send(job) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::TrySendError::Disconnected(_)) => return Err(StoreError::Closed),
+            Err(mpsc::TrySendError::Full(back)) => {
+                job = back;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
 }
 
-impl std::ops::Deref for Tx<'_> {
-    type Target = Connection;
-    fn deref(&self) -> &Connection {
-        &self.inner
-    }
+pub(super) fn thread_error(source: std::io::Error) -> StoreError {
+    StoreError::Io { path: PathBuf::from("thread"), source }
 }
 
 /// The store. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    writer: Worker,
+    writer: Writer,
     readers: Vec<Worker>,
     next_reader: std::sync::Arc<std::sync::atomic::AtomicUsize>,
-    events: watch::Sender<i64>,
-    attention: watch::Sender<i64>,
+    news: News,
 }
 
 impl Store {
@@ -235,16 +230,13 @@ impl Store {
             reader.busy_timeout(schema::BUSY).map_err(wrap)?;
             readers.push(Worker::spawn(&format!("db-read-{index}"), reader)?);
         }
-        Ok(Self {
-            writer: Worker::spawn("db-write", connection)?,
-            readers,
-            next_reader: std::sync::Arc::default(),
-            events: watch::Sender::new(events),
-            attention: watch::Sender::new(attention),
-        })
+        let news = News { events: watch::Sender::new(events), attention: watch::Sender::new(attention) };
+        let writer = Writer::spawn(connection, news.clone())?;
+        Ok(Self { writer, readers, next_reader: std::sync::Arc::default(), news })
     }
 
-    /// Runs `work` in one exclusive transaction; an error rolls everything back. Publishes after the commit.
+    /// Runs `work` in one exclusive transaction, maybe together with others; returns when it is on the disk. An error
+    /// rolls back all of `work`. Publishes after the commit.
     ///
     /// # Errors
     /// Those of `work` and of the commit.
@@ -252,23 +244,7 @@ impl Store {
         &self,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (events, attention) = (self.events.clone(), self.attention.clone());
-        self.writer
-            .call(move |connection| {
-                let inner = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-                let mut tx = Tx { inner, last_event: 0, last_attention: 0 };
-                let value = work(&mut tx)?;
-                let Tx { inner, last_event, last_attention } = tx;
-                inner.commit()?;
-                if last_event > 0 {
-                    events.send_replace(last_event);
-                }
-                if last_attention > 0 {
-                    attention.send_replace(last_attention);
-                }
-                Ok(value)
-            })
-            .await
+        self.writer.write(work).await
     }
 
     /// Runs `work` on a reading connection, which sees all that was committed before.
@@ -300,11 +276,11 @@ impl Store {
 
     /// The newest event's sequence, pushed.
     pub fn watch_events(&self) -> watch::Receiver<i64> {
-        self.events.subscribe()
+        self.news.events.subscribe()
     }
 
     /// The newest attention event's sequence, pushed.
     pub fn watch_attention(&self) -> watch::Receiver<i64> {
-        self.attention.subscribe()
+        self.news.attention.subscribe()
     }
 }

@@ -13,6 +13,7 @@ mod requests;
 mod runs;
 mod schema;
 mod workspaces;
+mod writer;
 
 pub use attention::*;
 pub use blocking::*;
@@ -23,6 +24,7 @@ pub use missions::*;
 pub use requests::*;
 pub use runs::*;
 pub use workspaces::*;
+pub use writer::Tx;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! The store against real SQLite files.
 
-use sandboxed_domain::api::{AttentionEvent, AttentionKind, ErrorCode, EventBody};
+use sandboxed_domain::api::{ApiError, AttentionEvent, AttentionKind, ErrorCode, EventBody};
 use sandboxed_domain::mission::{Cursor, MissionStatus};
 use uuid::Uuid;
 
@@ -52,6 +52,34 @@ async fn a_row_comes_back_as_it_was_written() {
     let id = row.id;
     let read = store.read(move |c| get_mission(c, id)).await.unwrap();
     assert_eq!((read.spec, read.task_key, read.codec_state), (row.spec, row.task_key, row.codec_state));
+}
+
+/// Changes that wait behind a slow one are written together with it or with each other.
+#[tokio::test]
+async fn of_changes_written_together_only_the_failed_ones_are_rolled_back() {
+    let Fixture { store, .. } = &open();
+    let slow = store.write(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        Ok(())
+    });
+    let changes = (0..200).map(|n| {
+        let row = mission("boss");
+        store.write(move |tx| {
+            save_mission(tx, &row)?;
+            append_event(tx, row.id, &text(&n.to_string()))?;
+            match n % 3 {
+                0 => Err(ApiError::new(ErrorCode::Conflict, "no").into()),
+                _ => Ok(row.id),
+            }
+        })
+    });
+    let (_, answers) = futures::join!(slow, futures::future::join_all(changes));
+    let kept: Vec<Uuid> = answers.into_iter().flatten().collect();
+    assert_eq!(kept.len(), 133);
+    let events =
+        store.read(|c| query_events(c, &EventQuery { limit: 1000, ..Default::default() })).await.unwrap();
+    assert_eq!(events.iter().map(|event| event.mission_id).collect::<Vec<_>>(), kept);
+    assert_eq!(*store.watch_events().borrow(), events.last().unwrap().sequence);
 }
 
 #[tokio::test]

@@ -1,0 +1,143 @@
+//! The one thread that writes. Changes that wait together are written together: each in a savepoint of its own, all in
+//! one transaction with one sync to the disk. Nobody is told of a change before it is on the disk.
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, Savepoint, Transaction, TransactionBehavior};
+use tokio::sync::{oneshot, watch};
+
+use super::handle::{QUEUE, StoreError, enqueue, thread_error};
+
+/// Most changes in one transaction.
+const MOST: usize = 64;
+/// A transaction that has taken so long is committed, whatever else waits.
+const LONGEST: Duration = Duration::from_millis(5);
+
+/// Tells a caller how the commit of its change went.
+type Settle = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+/// A change, or the news that it cannot be tried. Returns nothing when it failed and its caller knows.
+type Change = Box<dyn FnOnce(Result<&mut Tx<'_>, StoreError>) -> Option<Settle> + Send>;
+
+/// A write transaction that remembers what to publish when it commits.
+pub struct Tx<'a> {
+    inner: Savepoint<'a>,
+    pub(super) last_event: i64,
+    pub(super) last_attention: i64,
+}
+
+impl std::ops::Deref for Tx<'_> {
+    type Target = Connection;
+    fn deref(&self) -> &Connection {
+        &self.inner
+    }
+}
+
+/// The newest sequences, pushed after a commit.
+#[derive(Clone)]
+pub(super) struct News {
+    pub events: watch::Sender<i64>,
+    pub attention: watch::Sender<i64>,
+}
+
+/// The handle. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Writer {
+    changes: mpsc::SyncSender<Change>,
+}
+
+impl Writer {
+    pub fn spawn(mut connection: Connection, news: News) -> Result<Self, StoreError> {
+        let (changes, inbox) = mpsc::sync_channel::<Change>(QUEUE);
+        thread::Builder::new()
+            .name("db-write".to_owned())
+            .spawn(move || {
+                while let Ok(first) = inbox.recv() {
+                    write_together(&mut connection, first, &inbox, &news);
+                }
+            })
+            .map_err(thread_error)?;
+        Ok(Self { changes })
+    }
+
+    /// Runs `work` in a transaction; returns when it is on the disk. An error rolls it back, and nothing else.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, result) = oneshot::channel();
+        let change: Change = Box::new(move |tx| {
+            // The caller may have gone away; its work is done all the same.
+            match tx.and_then(work) {
+                Ok(value) => Some(Box::new(move |committed: Result<(), StoreError>| {
+                    let _ = answer.send(committed.map(|()| value));
+                })),
+                Err(error) => {
+                    let _ = answer.send(Err(error));
+                    None
+                }
+            }
+        });
+        enqueue(&self.changes, change).await?;
+        result.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+/// Writes `first` and what waits behind it, publishes, and tells the callers.
+fn write_together(connection: &mut Connection, first: Change, inbox: &mpsc::Receiver<Change>, news: &News) {
+    let begun = Instant::now();
+    let mut outer = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+        Ok(outer) => outer,
+        Err(error) => {
+            first(Err(error.into()));
+            return;
+        }
+    };
+    let (mut kept, mut newest, mut next) = (Vec::new(), (0, 0), Some(first));
+    while let Some(change) = next {
+        kept.extend(apply(&mut outer, change, &mut newest));
+        // A full disk makes SQLite roll everything back by itself; what came after would be written by itself.
+        let over = outer.is_autocommit() || kept.len() >= MOST || begun.elapsed() >= LONGEST;
+        next = if over { None } else { inbox.try_recv().ok() };
+    }
+    let committed = outer.commit();
+    if committed.is_ok() {
+        for (channel, sequence) in [(&news.events, newest.0), (&news.attention, newest.1)] {
+            if sequence > 0 {
+                channel.send_replace(sequence);
+            }
+        }
+    }
+    for settle in kept {
+        settle(committed.as_ref().map(drop).map_err(|error| StoreError::Query(copy(error))));
+    }
+}
+
+/// Tries one change; keeps it in the transaction when it succeeds.
+fn apply(outer: &mut Transaction<'_>, change: Change, newest: &mut (i64, i64)) -> Option<Settle> {
+    let inner = match outer.savepoint() {
+        Ok(inner) => inner,
+        Err(error) => return change(Err(error.into())),
+    };
+    let mut tx = Tx { inner, last_event: 0, last_attention: 0 };
+    let settle = change(Ok(&mut tx))?;
+    let Tx { inner, last_event, last_attention } = tx;
+    if let Err(error) = inner.commit() {
+        settle(Err(error.into()));
+        return None;
+    }
+    *newest = (newest.0.max(last_event), newest.1.max(last_attention));
+    Some(settle)
+}
+
+/// One failed commit is told to several callers.
+fn copy(error: &rusqlite::Error) -> rusqlite::Error {
+    match error {
+        rusqlite::Error::SqliteFailure(code, text) => rusqlite::Error::SqliteFailure(*code, text.clone()),
+        other => rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ERROR),
+            Some(other.to_string()),
+        ),
+    }
+}
