@@ -33,7 +33,8 @@ impl Spares {
         Self { dir: dir.into() }
     }
 
-    /// Brings the number of spares for `base` (HEAD when absent) to `count`; returns how many were made.
+    /// Brings the number of spares for `base` (HEAD when absent) to `count`; returns how many were made. Spares of this
+    /// repository's other trees are removed: they fit nothing any more once the base has moved.
     ///
     /// # Errors
     /// The base is unknown, or a tree cannot be written; then nothing half-made is left.
@@ -45,6 +46,7 @@ impl Spares {
         let source = Source { root: &root, repo: &repo, commit, stamp };
         let Some(home) = self.home(&source) else { return Ok(0) };
         self.make_private(&home)?;
+        self.remove_others(&home)?;
         let missing = count.saturating_sub(ready(&home).len());
         for _ in 0..missing {
             make_one(&source, &home)?;
@@ -100,6 +102,23 @@ impl Spares {
         let repo = Sha256::digest(source.repo.commondir().as_os_str().as_encoded_bytes());
         let repo: String = repo.iter().take(8).map(|b| format!("{b:02x}")).collect();
         Some(self.dir.join(format!("{repo}-{tree}")))
+    }
+
+    /// A taker that loses a spare here has none, and writes its files itself.
+    fn remove_others(&self, home: &Path) -> Result<()> {
+        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let Some(own) = name(home) else { return Ok(()) };
+        let Some((repository, _)) = own.split_once('-') else { return Ok(()) };
+        let entries = fs::read_dir(&self.dir).map_err(|e| GitError::io("reading", &self.dir, e))?;
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let same = name(&path).is_some_and(|other| {
+                other != own && other.split_once('-').is_some_and(|(repo, _)| repo == repository)
+            });
+            if same {
+                remove_dir(&path)?;
+            }
+        }
+        Ok(())
     }
 
     fn make_private(&self, home: &Path) -> Result<()> {

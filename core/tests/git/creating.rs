@@ -83,6 +83,19 @@ fn a_spare_becomes_the_worktree_once() {
 }
 
 #[test]
+fn spares_of_a_tree_that_the_base_has_left_are_removed() {
+    let lab = Lab::new();
+    let spares = Spares::new(lab.out("spares"));
+    for round in 0..3 {
+        lab.write("round", &round.to_string());
+        lab.commit("round");
+        spares.prepare(&lab.repo, None, 1).unwrap();
+    }
+    assert_eq!(fs::read_dir(lab.out("spares")).unwrap().count(), 1);
+    assert_eq!(spares.ready(&lab.repo, None).unwrap(), 1);
+}
+
+#[test]
 fn attributes_that_change_content_get_a_real_checkout() {
     let lab = Lab::new();
     lab.write(".gitattributes", "*.crlf text eol=crlf\n*.c ident\n");
