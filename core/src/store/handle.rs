@@ -139,7 +139,7 @@ fn sqlite_error(source: &rusqlite::Error, file: &str) -> ApiError {
     }
 }
 
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+pub(super) type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
 #[derive(Clone)]
 struct Worker {
@@ -271,7 +271,7 @@ impl Store {
             connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
             Ok(())
         };
-        self.writer.call(settle).await
+        self.writer.alone(settle).await
     }
 
     /// The newest event's sequence, pushed.

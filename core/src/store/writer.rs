@@ -20,6 +20,14 @@ type Settle = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// A change, or the news that it cannot be tried. Returns nothing when it failed and its caller knows.
 type Change = Box<dyn FnOnce(Result<&mut Tx<'_>, StoreError>) -> Option<Settle> + Send>;
 
+/// What the thread is asked for.
+enum Job {
+    /// May be written together with others.
+    Change(Change),
+    /// Has the connection for itself, outside of a transaction.
+    Alone(super::handle::Job),
+}
+
 /// A write transaction that remembers what to publish when it commits.
 pub struct Tx<'a> {
     inner: Savepoint<'a>,
@@ -44,21 +52,30 @@ pub(super) struct News {
 /// The handle. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Writer {
-    changes: mpsc::SyncSender<Change>,
+    jobs: mpsc::SyncSender<Job>,
 }
 
 impl Writer {
     pub fn spawn(mut connection: Connection, news: News) -> Result<Self, StoreError> {
-        let (changes, inbox) = mpsc::sync_channel::<Change>(QUEUE);
+        let (jobs, inbox) = mpsc::sync_channel::<Job>(QUEUE);
         thread::Builder::new()
             .name("db-write".to_owned())
             .spawn(move || {
                 while let Ok(first) = inbox.recv() {
-                    write_together(&mut connection, first, &inbox, &news);
+                    let mut next = Some(first);
+                    while let Some(job) = next {
+                        next = match job {
+                            Job::Change(first) => write_together(&mut connection, first, &inbox, &news),
+                            Job::Alone(work) => {
+                                work(&mut connection);
+                                None
+                            }
+                        };
+                    }
                 }
             })
             .map_err(thread_error)?;
-        Ok(Self { changes })
+        Ok(Self { jobs })
     }
 
     /// Runs `work` in a transaction; returns when it is on the disk. An error rolls it back, and nothing else.
@@ -79,23 +96,41 @@ impl Writer {
                 }
             }
         });
-        enqueue(&self.changes, change).await?;
+        enqueue(&self.jobs, Job::Change(change)).await?;
+        result.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Runs `work` between two transactions.
+    pub async fn alone<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, result) = oneshot::channel();
+        let job = Job::Alone(Box::new(move |connection| {
+            let _ = answer.send(work(connection));
+        }));
+        enqueue(&self.jobs, job).await?;
         result.await.map_err(|_| StoreError::Closed)?
     }
 }
 
-/// Writes `first` and what waits behind it, publishes, and tells the callers.
-fn write_together(connection: &mut Connection, first: Change, inbox: &mpsc::Receiver<Change>, news: &News) {
+/// Writes `first` and what waits behind it, publishes, and tells the callers. Returns a job that could not join.
+fn write_together(
+    connection: &mut Connection,
+    first: Change,
+    inbox: &mpsc::Receiver<Job>,
+    news: &News,
+) -> Option<Job> {
     let begun = Instant::now();
     let mut outer = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
         Ok(outer) => outer,
         Err(error) => {
             first(Err(error.into()));
-            return;
+            return None;
         }
     };
-    let (mut kept, mut newest, mut next) = (Vec::new(), (0, 0), Some(first));
-    while let Some(change) = next {
+    let (mut kept, mut newest, mut next) = (Vec::new(), (0, 0), Some(Job::Change(first)));
+    while let Some(Job::Change(change)) = next {
         kept.extend(apply(&mut outer, change, &mut newest));
         // A full disk makes SQLite roll everything back by itself; what came after would be written by itself.
         let over = outer.is_autocommit() || kept.len() >= MOST || begun.elapsed() >= LONGEST;
@@ -112,6 +147,7 @@ fn write_together(connection: &mut Connection, first: Change, inbox: &mpsc::Rece
     for settle in kept {
         settle(committed.as_ref().map(drop).map_err(|error| StoreError::Query(copy(error))));
     }
+    next
 }
 
 /// Tries one change; keeps it in the transaction when it succeeds.
