@@ -4,6 +4,8 @@ use std::{
     fs::{File, TryLockError},
     io::{self, Read, Seek, Write},
     net::TcpListener,
+    sync::mpsc,
+    time::Duration,
 };
 
 use sandboxed_domain::api::{ApiError, ErrorCode};
@@ -13,6 +15,9 @@ use super::{
     process::ProcessId,
 };
 use crate::settings::Settings;
+
+/// How long the lock of a daemon that was killed may outlive it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The daemon's hold on its data directory. Dropping it removes the pid and version files; the kernel releases
 /// the lock even after a `kill -9`.
@@ -36,7 +41,12 @@ impl DaemonLock {
         let mut lock = open_lock(&files.lock)?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(in_use(settings, &mut lock)),
+            Err(TryLockError::WouldBlock) => {
+                let holder = read_holder(&mut lock);
+                if holder_lives(&holder) || !lock_within(&lock, PATIENCE) {
+                    return Err(in_use(settings, &holder));
+                }
+            }
             Err(TryLockError::Error(e)) => return Err(file_error(&files.lock, &e)),
         }
         let process = ProcessId::own().map_err(|e| ApiError::new(ErrorCode::Internal, e.to_string()))?;
@@ -89,13 +99,61 @@ impl Drop for DaemonLock {
     }
 }
 
-fn in_use(settings: &Settings, lock: &mut File) -> ApiError {
+/// What the holder wrote into the lock file; empty when it cannot be read.
+fn read_holder(lock: &mut File) -> String {
     let mut holder = String::new();
     // An unreadable holder only makes the message shorter.
     let _ = lock.take(200).read_to_string(&mut holder);
-    let holder = Some(holder.trim()).filter(|h| !h.is_empty()).unwrap_or("pid unknown");
+    holder.trim().to_owned()
+}
+
+fn holder_lives(holder: &str) -> bool {
+    let pid = holder.strip_prefix("pid ").and_then(|rest| rest.split(' ').next());
+    pid.is_some_and(|pid| std::path::Path::new("/proc").join(pid).join("stat").exists())
+}
+
+/// Waits for the lock of a daemon that is gone. A child that it was just making when it was killed shares the lock
+/// until it executes its program.
+fn lock_within(lock: &File, patience: Duration) -> bool {
+    let Ok(waiting) = lock.try_clone() else { return false };
+    let (taken, answer) = mpsc::channel();
+    // Ends with the lock, or with this process, which gives up when the patience is over.
+    std::thread::spawn(move || taken.send(waiting.lock().is_ok()));
+    answer.recv_timeout(patience).unwrap_or(false)
+}
+
+fn in_use(settings: &Settings, holder: &str) -> ApiError {
+    let holder = Some(holder).filter(|h| !h.is_empty()).unwrap_or("pid unknown");
     let dir = settings.data_dir.display().to_string();
     ApiError::new(ErrorCode::DataDirInUse, format!("{dir} is in use by another daemon ({holder})"))
         .field("SANDBOXED_SH_DATA_DIR")
         .hint("stop that daemon, or give this one a data directory of its own")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_of_a_dead_daemon_is_waited_for_as_long_as_a_child_shares_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let open =
+            || File::options().create(true).truncate(false).read(true).write(true).open(&path).unwrap();
+        let (shared, ours) = (open(), open());
+        shared.lock().unwrap();
+        assert!(!lock_within(&ours, Duration::from_millis(10)), "it is shared still");
+        let (late, later) = (open(), open());
+        let holder = std::thread::spawn(move || lock_within(&late, Duration::from_secs(20)));
+        drop(shared);
+        assert!(holder.join().unwrap() || later.try_lock().is_err(), "one of the waiting ones has it");
+    }
+
+    #[test]
+    fn a_holder_lives_when_its_process_does() {
+        assert!(holder_lives(&format!("pid {} on 127.0.0.1:3000", std::process::id())));
+        for dead in ["", "pid 4194305 on 127.0.0.1:3000", "nonsense"] {
+            assert!(!holder_lives(dead), "{dead}");
+        }
+    }
 }
