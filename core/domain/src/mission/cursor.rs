@@ -1,12 +1,14 @@
 //! A boss's place in its attention events.
 //!
 //! A wait may be for some workers only, so what has been seen is not always a prefix: a cursor is a low-water mark and
-//! the few events above it that were delivered already. On the wire: `12` or `12.15.17`.
+//! the few events above it that were delivered already. On the wire: `12`, `12.15.17`
+//! or, for events that follow each other, `12.15-30`.
 
 use std::collections::BTreeSet;
 
-/// Most events above the low-water mark that a cursor carries; more are delivered again rather than lost.
-pub const MAX_SEEN: usize = 128;
+/// Most events above the low-water mark that a cursor carries. Beyond them the oldest are forgotten and, to a wait for
+/// their workers, delivered again rather than lost; the newest are kept, so that a wait always gets further.
+pub const MAX_SEEN: usize = 4096;
 
 /// What a boss has been told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,10 +22,19 @@ pub struct Cursor {
 impl Cursor {
     /// Reads the wire form; none when it is not one.
     pub fn parse(text: &str) -> Option<Self> {
-        let mut numbers = text.split('.').map(|part| part.parse::<i64>().ok().filter(|n| *n >= 0));
-        let low = numbers.next()??;
-        let seen = numbers.collect::<Option<BTreeSet<i64>>>()?;
-        (seen.len() <= MAX_SEEN && seen.iter().all(|n| *n > low)).then_some(Self { low, seen })
+        let mut parts = text.split('.');
+        let low = number(parts.next()?)?;
+        let mut seen = BTreeSet::new();
+        for part in parts {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let (first, last) = (number(first)?, number(last)?);
+            let longest = i64::try_from(MAX_SEEN - seen.len()).ok()?;
+            if first <= low || last < first || last - first >= longest {
+                return None;
+            }
+            seen.extend(first..=last);
+        }
+        Some(Self { low, seen })
     }
 
     /// Whether an event was delivered.
@@ -56,7 +67,7 @@ impl Cursor {
         let low = self.low;
         self.seen.retain(|n| *n > low);
         while self.seen.len() > MAX_SEEN {
-            self.seen.pop_last();
+            self.seen.pop_first();
         }
     }
 }
@@ -64,8 +75,23 @@ impl Cursor {
 impl std::fmt::Display for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.low)?;
-        self.seen.iter().try_for_each(|n| write!(f, ".{n}"))
+        let mut rest = self.seen.iter().copied().peekable();
+        while let Some(first) = rest.next() {
+            let mut last = first;
+            while let Some(next) = rest.next_if_eq(&(last + 1)) {
+                last = next;
+            }
+            match last == first {
+                true => write!(f, ".{first}")?,
+                false => write!(f, ".{first}-{last}")?,
+            }
+        }
+        Ok(())
     }
+}
+
+fn number(text: &str) -> Option<i64> {
+    text.parse().ok().filter(|n| *n >= 0)
 }
 
 #[cfg(test)]
@@ -76,12 +102,24 @@ mod tests {
 
     #[test]
     fn wire_form_round_trips_and_refuses_nonsense() {
-        for text in ["0", "12", "12.15.17"] {
+        for text in ["0", "12", "12.15.17", "12.15-30.40"] {
             assert_eq!(Cursor::parse(text).map(|c| c.to_string()).as_deref(), Some(text));
         }
-        for text in ["", "x", "-1", "5.4", "1..2", "1.2.x"] {
+        for text in ["", "x", "-1", "5.4", "1..2", "1.2.x", "1.9-5", "1.2-", "1.2-9999999999"] {
             assert_eq!(Cursor::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_wait_gets_further_however_many_events_lie_above_a_gap() {
+        let mut cursor = Cursor::default();
+        for next in 2..2000 {
+            assert!(!cursor.has(next));
+            cursor.deliver([next], 1..=next);
+            cursor = Cursor::parse(&cursor.to_string()).unwrap().merge(&cursor);
+            assert!(cursor.has(next) && cursor.has(2) && !cursor.has(1), "{next}");
+        }
+        assert_eq!(cursor.to_string(), "0.2-1999");
     }
 
     proptest! {
