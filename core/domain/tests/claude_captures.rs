@@ -5,14 +5,16 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
-use std::fmt::Write as _;
+mod skeleton;
+
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use proptest::prelude::*;
-use sandboxed_domain::api::{Decision, Usage};
+use sandboxed_domain::api::Decision;
 use sandboxed_domain::harness::{Codec, HarnessEvent, find};
 use serde_json::{Value, json};
+use skeleton::skeleton;
 
 fn codec() -> Box<dyn Codec + Send> {
     find("claudecode").unwrap().codec()
@@ -63,79 +65,6 @@ fn restarted(codec: &dyn Codec) -> Box<dyn Codec + Send> {
     let mut fresh = self::codec();
     fresh.restore(serde_json::from_str(&stored).unwrap());
     fresh
-}
-
-fn skeleton(events: &[HarnessEvent]) -> String {
-    let mut out = String::new();
-    let mut events = events.iter().filter(|event| **event != HarnessEvent::Ignored).peekable();
-    while let Some(event) = events.next() {
-        match event {
-            HarnessEvent::TextDelta { content } => {
-                let mut text = content.clone();
-                let mut count = 1;
-                while let Some(HarnessEvent::TextDelta { content }) = events.peek() {
-                    text.push_str(content);
-                    count += 1;
-                    events.next();
-                }
-                writeln!(out, "text x{count} {}", json!(text)).unwrap();
-            }
-            HarnessEvent::Thinking { content, done: false } => {
-                let mut text = content.clone();
-                while let Some(HarnessEvent::Thinking { content, done: false }) = events.peek() {
-                    text.push_str(content);
-                    events.next();
-                }
-                writeln!(out, "thinking {}", json!(text)).unwrap();
-            }
-            other => writeln!(out, "{}", one(other)).unwrap(),
-        }
-    }
-    out
-}
-
-fn one(event: &HarnessEvent) -> String {
-    match event {
-        HarnessEvent::SessionStarted { session_id, model } => {
-            format!("session {session_id} {}", model.as_deref().unwrap_or("-"))
-        }
-        HarnessEvent::Thinking { content, .. } => format!("thinking-done {}", json!(content)),
-        HarnessEvent::AssistantMessage { id, content, model } => {
-            format!("message {id} {} {}", model.as_deref().unwrap_or("-"), json!(content))
-        }
-        HarnessEvent::ToolCall { id, name, args } => format!("call {id} {name} {}", short(args)),
-        HarnessEvent::ToolResult { id, result, is_error } => {
-            format!("result {id} {} {}", if *is_error { "error" } else { "ok" }, short(result))
-        }
-        HarnessEvent::Request { request_id, kind, title, detail } => {
-            let fields: Vec<_> = detail.as_object().unwrap().keys().map(String::as_str).collect();
-            format!("request {request_id} {kind} {} [{}]", json!(title), fields.join(" "))
-        }
-        HarnessEvent::RequestWithdrawn { request_id } => format!("withdrawn {request_id}"),
-        HarnessEvent::MessageStarted { id } => format!("started {id}"),
-        HarnessEvent::Warning { code, message } => format!("warning {code} {}", json!(message)),
-        HarnessEvent::TurnEnded { success, interrupted, failure, message, usage } => {
-            let how = match (success, interrupted, failure) {
-                (true, false, None) => "success".to_owned(),
-                (false, true, None) => "interrupted".to_owned(),
-                (false, false, Some(class)) => format!("failed {class:?}"),
-                contradiction => panic!("{contradiction:?}"),
-            };
-            let Usage { input_tokens, output_tokens, cost_usd } = usage;
-            let cost = cost_usd.map_or("-".to_owned(), |usd| format!("{usd:.6}"));
-            format!("end {how} in={input_tokens} out={output_tokens} usd={cost} {}", json!(message))
-        }
-        HarnessEvent::Raw(value) => format!("raw {}", short(value)),
-        HarnessEvent::TextDelta { .. } | HarnessEvent::Ignored => unreachable!(),
-    }
-}
-
-fn short(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(120) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
-    }
 }
 
 #[test]

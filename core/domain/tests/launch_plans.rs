@@ -19,7 +19,7 @@ fn vars(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 fn request() -> LaunchRequest {
     LaunchRequest {
-        program: "/opt/harness/claude".to_owned(),
+        program: vec!["/opt/harness/claude".to_owned()],
         cwd: "/work/tree".to_owned(),
         mission_dir: "/missions/m1".to_owned(),
         session_id: SESSION.to_owned(),

@@ -41,9 +41,7 @@ fn apply(
         HarnessEvent::Ignored => {}
         HarnessEvent::SessionStarted { session_id, .. } => {
             row.session_started = true;
-            if let Ok(session) = session_id.parse() {
-                row.session_id = session;
-            }
+            row.session_id = session_id;
         }
         HarnessEvent::Thinking { content, done } => {
             row.last_activity = "thinking".to_owned();
@@ -67,8 +65,10 @@ fn apply(
             store::append_event(tx, id, &EventBody::ToolResult { tool_call_id, name, result, is_error })?;
         }
         HarnessEvent::Request { request_id, kind, title, detail } => {
-            let view = RequestView { request_id, mission_id: id, kind, title, detail, opened_at: Utc::now() };
-            open_request(tx, row, run, view)?;
+            let public = store::public_request_id(run.id, &request_id);
+            let opened_at = Utc::now();
+            let view = RequestView { request_id: public, mission_id: id, kind, title, detail, opened_at };
+            open_request(tx, row, run, &request_id, view)?;
         }
         HarnessEvent::Warning { code, message } => {
             row.last_activity = one_line(&message, 80);
@@ -84,12 +84,22 @@ fn apply(
             )?;
         }
         HarnessEvent::MessageStarted { .. } => row.last_activity = "working".to_owned(),
-        HarnessEvent::RequestWithdrawn { request_id } => withdraw(tx, row, &request_id)?,
+        HarnessEvent::RequestWithdrawn { request_id } => withdraw(tx, row, run, &request_id)?,
+        HarnessEvent::Send { line } => send(tx, run, &line)?,
         HarnessEvent::Raw(raw) => {
             store::append_event(tx, id, &EventBody::HarnessRaw { raw })?;
         }
     }
     Ok(())
+}
+
+/// What the codec itself answers. A process that was told that nothing more will come is not told any more.
+fn send(tx: &mut Tx<'_>, run: &mut RunRow, line: &str) -> Result<(), StoreError> {
+    if run.stdin_closed {
+        tracing::debug!(run = %run.id, "an answer of the codec comes after the end of stdin");
+        return Ok(());
+    }
+    store::plan_stdin(tx, run, line)
 }
 
 /// Keeps text up to the limit; the rest is in the log file, and one event says so.
@@ -137,9 +147,10 @@ fn open_request(
     tx: &mut Tx<'_>,
     row: &mut MissionRow,
     run: &RunRow,
+    harness_id: &str,
     view: RequestView,
 ) -> Result<(), StoreError> {
-    store::open_request(tx, run.id, &view)?;
+    store::open_request(tx, run.id, harness_id, &view)?;
     if row.status == MissionStatus::Active {
         store::transition(tx, row, MissionStatus::NeedsInput, None)?;
     }
@@ -160,7 +171,8 @@ fn open_request(
 }
 
 /// The harness does not want an answer any more.
-fn withdraw(tx: &mut Tx<'_>, row: &mut MissionRow, request_id: &str) -> Result<(), StoreError> {
+fn withdraw(tx: &mut Tx<'_>, row: &mut MissionRow, run: &RunRow, request_id: &str) -> Result<(), StoreError> {
+    let request_id = &store::public_request_id(run.id, request_id);
     let open = store::withdraw_request(tx, row.id, request_id)?;
     if open == 0 && row.status == MissionStatus::NeedsInput {
         store::transition(tx, row, MissionStatus::Active, None)?;

@@ -41,7 +41,7 @@ impl Actor<'_> {
         let answers = self.shared.store.write(move |tx| store::unsent_answers(tx, run_id)).await?;
         for answer in answers {
             let line = codec.encode_answer(
-                &answer.request_id,
+                &answer.harness_id,
                 &answer.detail,
                 answer.decision,
                 answer.answer.as_deref(),
@@ -71,12 +71,15 @@ impl Actor<'_> {
     /// Promises an interrupt.
     pub(super) async fn interrupt(&self, run: &mut RunRow, codec: &mut dyn Codec) -> Result<bool, StepError> {
         let Some(line) = codec.encode_interrupt(&Uuid::new_v4().to_string()) else { return Ok(false) };
-        let mut planned = run.clone();
+        let (id, snapshot, mut planned) = (self.id, codec.snapshot(), run.clone());
         *run = self
             .shared
             .store
             .write(move |tx| {
+                let mut row = store::get_mission(tx, id)?;
+                row.codec_state = Some(snapshot);
                 store::plan_stdin(tx, &mut planned, &line)?;
+                store::save_mission(tx, &row)?;
                 Ok(planned)
             })
             .await?;

@@ -23,6 +23,8 @@ const MAX_LOG: u64 = 1 << 30;
 const INTERRUPT_GRACE: Duration = Duration::from_secs(2);
 /// How long a process may take to obey TERM before everything of the run is killed.
 const STOP_GRACE: Duration = Duration::from_secs(3);
+/// How long a process may live on after its turn is over and its stdin is closed.
+const CLOSE_GRACE: Duration = Duration::from_secs(5);
 /// Pause before the runner is asked again for what it refused.
 const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 /// Longest check when the worker has no time-out.
@@ -42,6 +44,8 @@ struct Drive<'a, 'b> {
     limits: Option<LimitWatch>,
     deadline: Option<tokio::time::Instant>,
     stopping: Stopping,
+    /// Its stdin is closed: it should have ended by then.
+    closing: Option<tokio::time::Instant>,
     /// The runner refused something: look again then.
     again_at: Option<tokio::time::Instant>,
 }
@@ -82,6 +86,7 @@ pub(super) async fn drive(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Re
         sandbox,
         limits,
         stopping: Stopping::No,
+        closing: None,
         again_at: None,
     };
     drive.require_known().await;
@@ -207,6 +212,7 @@ impl Drive<'_, '_> {
     /// Everything that is due while the run lives.
     async fn look_after(&mut self, row: &MissionRow) -> Result<(), StepError> {
         let Some(sandbox) = self.sandbox.clone() else { return Ok(()) };
+        self.again_at = None;
         self.check_limits(row, &sandbox).await?;
         if self.run.kind == RunKind::Turn && self.run.plan.stdin_pipe && !self.run.stdin_closed {
             self.actor.answers(&mut self.run, self.codec.as_mut()).await?;
@@ -220,9 +226,22 @@ impl Drive<'_, '_> {
         if let Some(reason) = row.stop_reason.clone() {
             self.stop(&sandbox, &reason).await?;
         }
-        let refused = self.actor.flush_stdin(&sandbox, &self.run).await?;
-        self.again_at = refused.then(|| tokio::time::Instant::now() + REFUSED_PAUSE);
+        self.expect_end(&sandbox).await;
+        if self.actor.flush_stdin(&sandbox, &self.run).await? {
+            self.again_at = Some(tokio::time::Instant::now() + REFUSED_PAUSE);
+        }
         Ok(())
+    }
+
+    /// A process that was told that nothing more will come has to end; some stay for the servers they started.
+    async fn expect_end(&mut self, sandbox: &Live) {
+        if !self.protocol || !self.run.stdin_closed || self.stopping != Stopping::No {
+            return;
+        }
+        let now = tokio::time::Instant::now();
+        if now >= *self.closing.get_or_insert(now + CLOSE_GRACE) {
+            self.ask_to_stop(sandbox, STOP_GRACE, "did not end when its turn was over").await;
+        }
     }
 
     /// Interrupts first where the harness can, then stops the process, then everything of the run.
@@ -295,7 +314,8 @@ impl Drive<'_, '_> {
             Stopping::No | Stopping::Asked => None,
         };
         let deadline = self.deadline.filter(|_| self.stopping == Stopping::No);
-        let due = [deadline, interrupt, self.again_at].into_iter().flatten().min();
+        let closing = self.closing.filter(|_| self.stopping == Stopping::No);
+        let due = [deadline, interrupt, closing, self.again_at].into_iter().flatten().min();
         let timer = async {
             match due {
                 Some(at) => tokio::time::sleep_until(at).await,

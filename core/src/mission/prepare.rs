@@ -179,13 +179,13 @@ fn launch_plan(
         Vec::new()
     };
     let program = match harness.program() {
-        Some(program) => crate::workspace::inside_program(host, program)?,
-        None => String::new(),
+        Some(program) => vec![crate::workspace::inside_program(host, program)?],
+        None => Vec::new(),
     };
     let request = LaunchRequest {
         program,
         cwd: directory.to_owned(),
-        session_id: row.session_id.to_string(),
+        session_id: row.session_id.clone(),
         resume: row.session_started,
         model: row.model.clone(),
         effort: row.effort.as_deref().and_then(|text| sandboxed_domain::policy::effort("effort", text).ok()),
@@ -227,6 +227,7 @@ async fn write_run(
         stdout_name: if plan.stdout_is_protocol { "stdout.ndjson" } else { "stdout.log" }.to_owned(),
         stdin_pipe: plan.stdin == StdinMode::Protocol,
     };
+    let codec_state = Some(plan.codec.clone()).filter(|state| !state.is_null());
     actor
         .update(move |tx, row| {
             if row.status == MissionStatus::Preparing {
@@ -242,7 +243,7 @@ async fn write_run(
             row.error = None;
             row.last_message.clear();
             // A new process, a new codec.
-            row.codec_state = None;
+            row.codec_state = codec_state;
             let run = RunRow {
                 id: Uuid::now_v7(),
                 mission_id: row.id,

@@ -37,14 +37,20 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RequestRow> {
 
 const COLUMNS: &str = "id, mission_id, run_id, kind, title, detail, opened_at, answered_at";
 
+/// The id under which people and bosses know a request. Harnesses count from zero in each process, so the run is
+/// part of it.
+pub fn public_request_id(run: Uuid, harness_id: &str) -> String {
+    Uuid::new_v5(&run, harness_id.as_bytes()).to_string()
+}
+
 /// Opens a request; one that is known already stays as it is.
 ///
 /// # Errors
 /// SQLite's.
-pub fn open_request(tx: &Tx<'_>, run: Uuid, view: &RequestView) -> Result<(), StoreError> {
+pub fn open_request(tx: &Tx<'_>, run: Uuid, harness_id: &str, view: &RequestView) -> Result<(), StoreError> {
     tx.execute(
-        "INSERT INTO requests (id, mission_id, run_id, kind, title, detail, opened_at) \
-         VALUES (?1,?2,?3,?4,?5,?6,?7) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO requests (id, mission_id, run_id, kind, title, detail, opened_at, harness_id) \
+         VALUES (?1,?2,?3,?4,?5,?6,?7,?8) ON CONFLICT (id) DO NOTHING",
         params![
             view.request_id,
             view.mission_id.to_string(),
@@ -52,7 +58,8 @@ pub fn open_request(tx: &Tx<'_>, run: Uuid, view: &RequestView) -> Result<(), St
             view.kind,
             view.title,
             view.detail.to_string(),
-            stamp(view.opened_at)
+            stamp(view.opened_at),
+            harness_id
         ],
     )?;
     Ok(())
@@ -90,6 +97,8 @@ pub fn answer_request(
 pub struct Answer {
     /// Which request.
     pub request_id: String,
+    /// How its harness calls it.
+    pub harness_id: String,
     /// What it carried.
     pub detail: Value,
     /// The decision.
@@ -104,16 +113,17 @@ pub struct Answer {
 /// SQLite's.
 pub fn unsent_answers(connection: &Connection, run: Uuid) -> Result<Vec<Answer>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, detail, decision, answer FROM requests \
+        "SELECT id, detail, decision, answer, coalesce(harness_id, id) FROM requests \
          WHERE run_id = ?1 AND answered_at IS NOT NULL AND sent = 0 AND decision != 'run_ended' ORDER BY answered_at",
     )?;
     let rows = statement.query_map([run.to_string()], |row| {
-        Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get(3)?))
+        Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get(3)?, row.get(4)?))
     })?;
     rows.map(|row| {
-        let (request_id, detail, decision, answer) = row?;
+        let (request_id, detail, decision, answer, harness_id) = row?;
         Ok(Answer {
             request_id,
+            harness_id,
             detail: serde_json::from_str(&detail)?,
             decision: serde_json::from_str(&decision)?,
             answer,

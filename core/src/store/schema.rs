@@ -12,7 +12,8 @@ use super::StoreError;
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 /// Never edit one that was released; append.
-const MIGRATIONS: &[&str] = &[r#"
+const MIGRATIONS: &[&str] = &[
+    r#"
 CREATE TABLE workspaces (
   id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, spec TEXT NOT NULL,
   uid_base INTEGER UNIQUE, boss TEXT UNIQUE, error TEXT, created_at TEXT NOT NULL
@@ -79,7 +80,11 @@ CREATE TABLE requests (
 CREATE INDEX requests_open ON requests(mission_id) WHERE answered_at IS NULL;
 
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-"#];
+"#,
+    r#"
+ALTER TABLE requests ADD COLUMN harness_id TEXT;
+"#,
+];
 
 /// Checks the file, sets the connection up and migrates.
 pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {

@@ -19,7 +19,9 @@ pub trait Codec: Send + Sync {
         lines.iter().flat_map(|line| self.decode_line(line)).collect()
     }
 
-    /// A user message as one line for stdin, line break included; `None` where there is no such way. A message
+    /// A user message as lines for stdin, line breaks included; `None` where there is no such way. Where the protocol
+    /// begins with a handshake the first message opens it, waits in the state, and follows as
+    /// [`HarnessEvent::Send`] when the other side is ready. A message
     /// without a [`HarnessEvent::MessageStarted`] may be sent again with the same `id`, as after a restart: the
     /// harness takes it once. Several waiting messages may become one turn, so count starts and not turn ends.
     fn encode_user_message(&mut self, id: &str, text: &str) -> Option<String>;

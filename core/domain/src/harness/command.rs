@@ -88,6 +88,7 @@ impl Harness for Command {
             files,
             stdin: StdinMode::Null,
             stdout_is_protocol: false,
+            codec: Value::Null,
         })
     }
 

@@ -108,6 +108,11 @@ pub enum HarnessEvent {
         /// Tokens and cost of this turn only.
         usage: Usage,
     },
+    /// The codec's own next line of the conversation (a handshake, an answer without a person): it goes to stdin.
+    Send {
+        /// The line, line break included; never a secret.
+        line: String,
+    },
     /// Known and without meaning for us; not stored.
     Ignored,
     /// Unknown: kept as it is.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::api::Effort;
 
 /// An MCP server to wire into a harness.
@@ -34,13 +36,13 @@ pub enum PermissionMode {
 /// Everything an adapter may need to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaunchRequest {
-    /// Program as seen inside the workspace.
-    pub program: String,
+    /// Program as seen inside the workspace, with what must stand before our arguments (`node`, a script).
+    pub program: Vec<String>,
     /// Directory of the run.
     pub cwd: String,
     /// Directory of the mission that persists (HOME, session files), as seen inside.
     pub mission_dir: String,
-    /// Session id to start or to resume.
+    /// Session to resume; otherwise a new UUID that the harness may take for the session it starts.
     pub session_id: String,
     /// Whether the session exists already.
     pub resume: bool,
@@ -103,4 +105,7 @@ pub struct LaunchPlan {
     pub stdin: StdinMode,
     /// Whether stdout is a protocol (`stdout.ndjson`) or plain text (`stdout.log`).
     pub stdout_is_protocol: bool,
+    /// What the run's codec is [restored](super::Codec::restore) from before its first line: what it has to say to
+    /// its process by itself. Null where it needs nothing; stored with the mission, so never a secret.
+    pub codec: Value,
 }

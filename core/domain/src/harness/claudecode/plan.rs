@@ -41,12 +41,13 @@ pub(super) fn plan(harness: &ClaudeCode, request: &LaunchRequest) -> Result<Laun
         ],
         stdin: StdinMode::Protocol,
         stdout_is_protocol: true,
+        codec: Value::Null,
     })
 }
 
 fn argv(request: &LaunchRequest, settings: &str, mcp_config: &str) -> Vec<String> {
-    let mut argv = vec![
-        request.program.as_str(),
+    let mut argv: Vec<&str> = request.program.iter().map(String::as_str).collect();
+    argv.extend([
         "--print",
         "--input-format",
         "stream-json",
@@ -62,7 +63,7 @@ fn argv(request: &LaunchRequest, settings: &str, mcp_config: &str) -> Vec<String
         &request.session_id,
         "--settings",
         settings,
-    ];
+    ]);
     if let Some(model) = &request.model {
         argv.extend(["--model", model]);
     }
