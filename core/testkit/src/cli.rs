@@ -6,62 +6,67 @@ use std::{env, path::PathBuf};
 
 use thiserror::Error;
 
-/// A real agent CLI, found by the environment variable that names its binary.
+/// A real agent CLI, or what one needs to run; found by the environment variable that names its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cli {
-    /// Claude Code.
+    /// Claude Code, a program.
     Claude,
+    /// Codex: the program in its vendor directory, whose other files it needs.
+    Codex,
+    /// OpenCode, a program.
+    OpenCode,
+    /// Gemini CLI: a script for [`Cli::Node`], with the rest of its bundle beside it.
+    Gemini,
+    /// Grok Build, a static program.
+    Grok,
+    /// The Node.js that Gemini CLI runs on: one file that needs libstdc++ and nothing else unusual.
+    Node,
 }
 
 /// The CLI a test needs is not there.
 #[derive(Debug, Error)]
 pub enum MissingCli {
     /// The variable is not set.
-    #[error("{variable} is not set; install the CLI and set it:\n{install}")]
+    #[error("{variable} is not set; install the CLIs and set it: {INSTALL}")]
     Unset {
         /// Name of the variable.
         variable: &'static str,
-        /// Shell lines that install the CLI and set the variable.
-        install: &'static str,
     },
     /// The variable names something that is not a file.
-    #[error("{variable} names {path:?}, which is not a file; install the CLI and set it:\n{install}")]
+    #[error(
+        "{variable} names {path:?}, which is not a file; unset it, install the CLIs and set it: {INSTALL}"
+    )]
     NotAFile {
         /// Name of the variable.
         variable: &'static str,
         /// What it holds.
         path: PathBuf,
-        /// Shell lines that install the CLI and set the variable.
-        install: &'static str,
     },
 }
 
+/// The line for a shell in the repository that installs all CLIs and sets the variables.
+pub const INSTALL: &str = r#"eval "$(bash .ci/test --env)""#;
+
 impl Cli {
-    /// The environment variable that holds the path of the binary.
+    /// The environment variable that holds the path of the file.
     pub fn variable(self) -> &'static str {
         match self {
             Self::Claude => "SANDBOXED_SH_TEST_CLAUDE",
+            Self::Codex => "SANDBOXED_SH_TEST_CODEX",
+            Self::OpenCode => "SANDBOXED_SH_TEST_OPENCODE",
+            Self::Gemini => "SANDBOXED_SH_TEST_GEMINI",
+            Self::Grok => "SANDBOXED_SH_TEST_GROK",
+            Self::Node => "SANDBOXED_SH_TEST_NODE",
         }
     }
 
-    /// Shell lines that install the CLI into `$DIR` and set the variable.
-    pub fn install(self) -> &'static str {
-        match self {
-            Self::Claude => concat!(
-                "  . core/testkit/clis.env\n",
-                "  npm install --prefix \"$DIR\" @anthropic-ai/claude-code@$CLAUDE_CODE_VERSION\n",
-                "  export SANDBOXED_SH_TEST_CLAUDE=\"$DIR\"/node_modules/@anthropic-ai/claude-code-linux-x64/claude"
-            ),
-        }
-    }
-
-    /// The path of the binary.
+    /// The path of the file.
     ///
     /// # Errors
     /// [`MissingCli`] when the variable is unset or names no file; its text says how to install the CLI.
     pub fn path(self) -> Result<PathBuf, MissingCli> {
-        let (variable, install) = (self.variable(), self.install());
-        let path: PathBuf = env::var_os(variable).ok_or(MissingCli::Unset { variable, install })?.into();
-        if path.is_file() { Ok(path) } else { Err(MissingCli::NotAFile { variable, path, install }) }
+        let variable = self.variable();
+        let path: PathBuf = env::var_os(variable).ok_or(MissingCli::Unset { variable })?.into();
+        if path.is_file() { Ok(path) } else { Err(MissingCli::NotAFile { variable, path }) }
     }
 }
