@@ -202,7 +202,7 @@ fn turn_ended(
         let code = match turn.class() {
             Some(FailureClass::RateLimited { .. }) => "rate_limited",
             Some(FailureClass::Auth) => "auth_error",
-            Some(FailureClass::Harness) | None => "harness_error",
+            Some(FailureClass::Transient | FailureClass::Harness) | None => "harness_error",
         };
         row.error = Some(turn.message.clone());
         let body = EventBody::Error { code: code.to_owned(), message: turn.message.clone() };

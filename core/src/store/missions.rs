@@ -41,7 +41,7 @@ pub struct LastTurn {
     pub success: bool,
     /// Whether it was interrupted.
     pub interrupted: bool,
-    /// `rate_limited`, `auth` or `harness`.
+    /// `rate_limited`, `auth`, `transient` or `harness`.
     pub failure: Option<String>,
     /// Its words.
     pub message: String,
@@ -53,6 +53,7 @@ impl LastTurn {
         match self.failure.as_deref() {
             Some("rate_limited") => Some(FailureClass::RateLimited { resets_at: None }),
             Some("auth") => Some(FailureClass::Auth),
+            Some("transient") => Some(FailureClass::Transient),
             Some(_) => Some(FailureClass::Harness),
             None => None,
         }
@@ -64,6 +65,7 @@ impl LastTurn {
             match class {
                 FailureClass::RateLimited { .. } => "rate_limited",
                 FailureClass::Auth => "auth",
+                FailureClass::Transient => "transient",
                 FailureClass::Harness => "harness",
             }
             .to_owned()

@@ -57,7 +57,7 @@ impl Harness for Command {
         ""
     }
 
-    fn check_model(&self, model: Option<&str>, effort: Option<Effort>) -> Result<(), ApiError> {
+    fn check_model(&self, model: Option<&str>, effort: Option<Effort>) -> Result<Option<String>, ApiError> {
         let refuse = |field: &str| {
             Err(ApiError::new(ErrorCode::ModelMismatch, format!("the command backend takes no {field}"))
                 .field(field)
@@ -66,7 +66,7 @@ impl Harness for Command {
         match (model, effort) {
             (Some(_), _) => refuse("model"),
             (None, Some(_)) => refuse("effort"),
-            (None, None) => Ok(()),
+            (None, None) => Ok(None),
         }
     }
 

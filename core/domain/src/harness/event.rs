@@ -14,6 +14,9 @@ pub enum FailureClass {
     },
     /// Credentials are missing or refused.
     Auth,
+    /// The provider itself failed for now (5xx, overloaded, a cut connection), and the harness gave up: the same
+    /// may work a moment later.
+    Transient,
     /// Anything else the harness reports.
     Harness,
 }

@@ -81,8 +81,9 @@ pub trait Harness: Sync {
     /// Model used when none is named; empty when the harness decides or has none.
     fn default_model(&self) -> &'static str;
 
-    /// Refuses a model or effort that cannot be this harness's (`ModelMismatch`).
-    fn check_model(&self, model: Option<&str>, effort: Option<Effort>) -> Result<(), ApiError>;
+    /// Refuses a model or effort that cannot be this harness's (`ModelMismatch`, its hint lists what fits). A model
+    /// that could be one and is not known comes with a warning, one sentence for the caller.
+    fn check_model(&self, model: Option<&str>, effort: Option<Effort>) -> Result<Option<String>, ApiError>;
 
     /// What to start.
     fn plan(&self, request: &LaunchRequest) -> Result<LaunchPlan, ApiError>;

@@ -166,7 +166,7 @@ fn failure(class: FailureClass) -> TerminalReason {
     match class {
         FailureClass::RateLimited { .. } => TerminalReason::RateLimited,
         FailureClass::Auth => TerminalReason::AuthError,
-        FailureClass::Harness => TerminalReason::HarnessError,
+        FailureClass::Transient | FailureClass::Harness => TerminalReason::HarnessError,
     }
 }
 

@@ -99,14 +99,14 @@ impl Harness for ClaudeCode {
         ""
     }
 
-    fn check_model(&self, model: Option<&str>, _effort: Option<Effort>) -> Result<(), ApiError> {
+    fn check_model(&self, model: Option<&str>, _effort: Option<Effort>) -> Result<Option<String>, ApiError> {
         match model {
             Some(model) if !is_claude_model(model) => {
                 Err(ApiError::new(ErrorCode::ModelMismatch, format!("`{model}` is not a model of Claude Code"))
                     .field("model")
                     .hint("use an alias such as `sonnet`, `opus` or `haiku`, or a full name such as `claude-sonnet-4-5`"))
             }
-            _ => Ok(()),
+            _ => Ok(None),
         }
     }
 

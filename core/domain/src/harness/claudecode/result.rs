@@ -35,6 +35,7 @@ fn classify(state: &State, value: &Value) -> FailureClass {
         (Some(429), _) | (None, Some("rate_limit")) => {
             FailureClass::RateLimited { resets_at: state.limit_resets_at }
         }
+        (Some(500..), _) | (None, Some("server_error" | "overloaded")) => FailureClass::Transient,
         _ => FailureClass::Harness,
     }
 }
