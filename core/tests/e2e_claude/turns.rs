@@ -82,7 +82,7 @@ async fn a_turn_becomes_events_once_each_a_commit_and_a_report_by_the_tool() {
 
 #[tokio::test]
 async fn a_result_has_the_id_of_its_call_and_tokens_are_those_of_all_requests() {
-    let usage = Usage { input: 11, output: 7, cache_read: 5, cache_write: 3 };
+    let usage = Usage { input: 11, output: 7, cache_read: 5, cache_write: 3, ..Usage::default() };
     let steps = [
         Step { usage, ..Step::bash("echo one; echo two >&2; exit 3") },
         Step { usage, ..Step::text("DONE") },

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     choose::Conversation,
-    script::{Step, ToolCall},
+    script::{Question, Step, ToolCall},
     template::Results,
     tools,
 };
@@ -27,7 +27,7 @@ pub enum Block {
     Tool {
         /// The name as the asking CLI knows it.
         name: String,
-        /// The arguments, an object.
+        /// The arguments: an object, or a text for a tool that takes one.
         input: Value,
     },
 }
@@ -66,6 +66,12 @@ fn resolve(call: &ToolCall, results: &Results, offered: &[String]) -> Result<Blo
         ToolCall::Bash { bash } => {
             let command = results.fill(bash).map_err(no_value)?;
             tools::shell_call(offered, &command).ok_or("the request offers no known shell tool")?
+        }
+        ToolCall::Ask { ask } => {
+            let fill = |text: &String| results.fill(text).map_err(no_value);
+            let options = ask.options.iter().map(fill).collect::<Result<_, _>>()?;
+            let ask = Question { question: fill(&ask.question)?, options };
+            tools::question_call(offered, &ask).ok_or("the request offers no known question tool")?
         }
     };
     Ok(Block::Tool { name, input })
@@ -114,6 +120,8 @@ mod tests {
     fn a_step_that_cannot_be_composed_says_why() {
         let nothing = Conversation::default();
         assert!(compose(&Step::bash("ls"), &nothing).unwrap_err().contains("shell tool"));
+        let ask = Step::ask("Which?", ["A", "B"]);
+        assert!(compose(&ask, &nothing).unwrap_err().contains("question tool"));
         assert!(compose(&Step::text("{{find:id}}"), &nothing).unwrap_err().contains("{{find:id}}"));
     }
 }

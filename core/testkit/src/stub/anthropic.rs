@@ -1,6 +1,4 @@
-//! The wire of the Anthropic Messages API: server-sent events, plain JSON, `count_tokens`, the model list.
-
-use std::time::Duration;
+//! The wire of the Anthropic Messages API: server-sent events, plain JSON, `count_tokens`.
 
 use serde_json::{Map, Value, json};
 
@@ -8,15 +6,10 @@ use super::{
     answer::{Answer, Block},
     api::Api,
     choose::{Conversation, Entry},
-    reply::{End, Reply},
-    script::{ErrorReply, Fault, Step, Usage},
+    reply::Reply,
+    script::{ErrorReply, Fault, Limit, Step, StreamError, Usage},
+    wire::{self, Refusal, Stream},
 };
-
-/// Longest piece of text in one delta, in characters, unless the text would need more than [`MAX_DELTAS`].
-const DELTA_CHARS: usize = 16;
-
-/// Most deltas a block is cut into.
-const MAX_DELTAS: usize = 200;
 
 /// `POST /v1/messages`.
 pub const MESSAGES: Api = Api { read, reply, mistake };
@@ -63,15 +56,12 @@ fn result_text(content: &Value) -> String {
 }
 
 fn reply(conversation: &Conversation, step: &Step, answer: &Answer, fault: Option<Fault>, id: &str) -> Reply {
-    let mut reply = match fault {
-        Some(Fault::Error(error)) => error_reply(error),
+    let reply = match fault {
+        Some(Fault::Error(error)) => refusal(error).reply(error),
         _ if conversation.stream => streamed(conversation, step, answer, fault, id),
         _ => plain(conversation, step, answer, fault, id),
     };
-    reply.headers.extend(step.headers.clone());
-    reply.first_delay = Duration::from_millis(step.first_delay_ms);
-    reply.gap = Duration::from_millis(step.delay_ms);
-    reply
+    wire::finish(reply, step)
 }
 
 fn mistake(message: &str) -> Reply {
@@ -83,22 +73,29 @@ pub fn count_tokens(body: &Value) -> Reply {
     Reply::json(200, &json!({"input_tokens": body.to_string().len() / 4}))
 }
 
-/// The answer of `GET /v1/models`.
-pub fn models(ids: &[String]) -> Reply {
-    let model = |id: &String| json!({"type": "model", "id": id, "display_name": id, "created_at": "2026-01-01T00:00:00Z"});
-    let data: Vec<Value> = ids.iter().map(model).collect();
-    Reply::json(
-        200,
-        &json!({"data": data, "has_more": false, "first_id": ids.first(), "last_id": ids.last()}),
-    )
-}
-
-fn error_reply(error: &ErrorReply) -> Reply {
-    let usual = || error_body(error_type(error.status), &format!("scripted error {}", error.status));
-    let mut reply = Reply::json(error.status, &error.body.clone().unwrap_or_else(usual));
-    reply.headers.extend(error.retry_after.map(|seconds| ("retry-after".to_owned(), seconds.to_string())));
-    reply.headers.extend(error.headers.clone());
-    reply
+fn refusal(error: &ErrorReply) -> Refusal {
+    let usual = |status: u16, message: &str| Refusal {
+        status,
+        headers: vec![],
+        body: error_body(error_type(status), message),
+    };
+    match error.limit {
+        None => usual(error.status, &format!("scripted error {}", error.status)),
+        Some(Limit::Rate) => usual(429, "This request would exceed your organization's rate limit."),
+        Some(Limit::Credit) => usual(400, "Your credit balance is too low to access the Anthropic API."),
+        // Only somebody logged in with a subscription gets these headers.
+        Some(Limit::Usage) => Refusal {
+            headers: vec![
+                ("anthropic-ratelimit-unified-status", "rejected".to_owned()),
+                (
+                    "anthropic-ratelimit-unified-reset",
+                    error.resets_at.unwrap_or(wire::USUAL_RESET).to_string(),
+                ),
+                ("anthropic-ratelimit-unified-representative-claim", "five_hour".to_owned()),
+            ],
+            ..usual(429, "This request would exceed your account's rate limit. Please try again later.")
+        },
+    }
 }
 
 fn error_body(kind: &str, message: &str) -> Value {
@@ -122,24 +119,14 @@ fn error_type(status: u16) -> &'static str {
 fn plain(conversation: &Conversation, step: &Step, answer: &Answer, fault: Option<Fault>, id: &str) -> Reply {
     if let Some(Fault::StreamError(error)) = fault {
         let status = if error.kind == "overloaded_error" { 529 } else { 500 };
-        return Reply::json(status, &error_body(&error.kind, &error.message));
+        return Reply::json(status, &stream_failure(error));
     }
     let mut message = message_shell(conversation, id);
     message["content"] =
         answer.blocks.iter().enumerate().map(|(at, block)| full_block(block, id, at)).collect();
     message["stop_reason"] = json!(stop_reason(answer));
     message["usage"] = usage(step.usage, step.usage.output);
-    let mut reply = Reply::json(200, &message);
-    match fault {
-        Some(Fault::Disconnect(_)) => {
-            let whole = reply.frames.concat();
-            reply.frames = vec![whole.chars().take(whole.chars().count() / 2).collect()];
-            reply.end = End::Cut;
-        }
-        Some(Fault::Hang) => (reply.frames, reply.end) = (vec![], End::Hang),
-        _ => {}
-    }
-    reply
+    wire::plain(&message, fault)
 }
 
 fn streamed(
@@ -151,36 +138,23 @@ fn streamed(
 ) -> Reply {
     let mut start = message_shell(conversation, id);
     start["usage"] = usage(step.usage, 1);
-    let mut events = vec![json!({"type": "message_start", "message": start})];
+    let mut stream = Stream::default();
+    stream.push(json!({"type": "message_start", "message": start}));
+    stream.mark();
     for (at, block) in answer.blocks.iter().enumerate() {
-        block_events(block, id, at, &mut events);
+        block_events(block, id, at, &mut stream);
     }
-    // A stream that stops inside the last block, for faults in mid-stream.
-    let mut unfinished = events.clone();
-    unfinished.truncate(events.len() - usize::from(!answer.blocks.is_empty()));
     let delta = json!({"stop_reason": stop_reason(answer), "stop_sequence": null});
-    events.push(
+    stream.push(
         json!({"type": "message_delta", "delta": delta, "usage": usage(step.usage, step.usage.output)}),
     );
-    events.push(json!({"type": "message_stop"}));
-
-    let (events, end) = match fault {
-        Some(Fault::Disconnect(after)) => {
-            events.truncate(after);
-            (events, End::Cut)
-        }
-        Some(Fault::Hang) => (unfinished, End::Hang),
-        Some(Fault::StreamError(error)) => {
-            unfinished.push(error_body(&error.kind, &error.message));
-            (unfinished, End::Complete)
-        }
-        Some(Fault::Error(_)) | None => (events, End::Complete),
-    };
-    Reply { end, ..Reply::events(events.iter().map(event_frame).collect()) }
+    stream.push(json!({"type": "message_stop"}));
+    let (events, end) = stream.under(fault, stream_failure);
+    Reply { end, ..Reply::events(events.iter().map(wire::named_frame).collect()) }
 }
 
-fn event_frame(event: &Value) -> String {
-    format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default())
+fn stream_failure(error: &StreamError) -> Value {
+    error_body(&error.kind, &error.message)
 }
 
 fn message_shell(conversation: &Conversation, id: &str) -> Value {
@@ -212,7 +186,7 @@ fn full_block(block: &Block, id: &str, at: usize) -> Value {
     }
 }
 
-fn block_events(block: &Block, id: &str, at: usize, events: &mut Vec<Value>) {
+fn block_events(block: &Block, id: &str, at: usize, stream: &mut Stream) {
     let mut empty = full_block(block, id, at);
     let (field, kind, content) = match block {
         Block::Thinking(text) => ("thinking", "thinking_delta", text.clone()),
@@ -224,21 +198,16 @@ fn block_events(block: &Block, id: &str, at: usize, events: &mut Vec<Value>) {
         Block::Text(_) => empty["text"] = json!(""),
         Block::Tool { .. } => empty["input"] = Value::Object(Map::new()),
     }
-    events.push(json!({"type": "content_block_start", "index": at, "content_block": empty}));
+    stream.push(json!({"type": "content_block_start", "index": at, "content_block": empty}));
     let delta = |delta: Value| json!({"type": "content_block_delta", "index": at, "delta": delta});
-    events.extend(pieces(&content).map(|piece| delta(json!({"type": kind, field: piece}))));
-    if matches!(block, Block::Thinking(_)) {
-        events.push(delta(json!({"type": "signature_delta", "signature": "c3R1Yg=="})));
+    for piece in wire::pieces(&content) {
+        stream.push(delta(json!({"type": kind, field: piece})));
     }
-    events.push(json!({"type": "content_block_stop", "index": at}));
-}
-
-/// Cuts a text into the pieces of its deltas.
-fn pieces(text: &str) -> impl Iterator<Item = String> {
-    let chars: Vec<char> = text.chars().collect();
-    let size = DELTA_CHARS.max(chars.len().div_ceil(MAX_DELTAS));
-    let pieces: Vec<String> = chars.chunks(size).map(|piece| piece.iter().collect()).collect();
-    pieces.into_iter()
+    if matches!(block, Block::Thinking(_)) {
+        stream.push(delta(json!({"type": "signature_delta", "signature": "c3R1Yg=="})));
+    }
+    stream.mark();
+    stream.push(json!({"type": "content_block_stop", "index": at}));
 }
 
 #[cfg(test)]

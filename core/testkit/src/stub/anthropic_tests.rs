@@ -1,7 +1,7 @@
 //! Tables for the Anthropic wire.
 
 use super::*;
-use crate::stub::{Script, StreamError, compose};
+use crate::stub::{End, Script, compose};
 
 fn request() -> Value {
     json!({
@@ -69,7 +69,7 @@ fn a_stream_carries_thinking_text_and_tool_in_well_formed_events() {
 
 #[test]
 fn a_plain_answer_says_the_same_as_the_stream() {
-    let usage = Usage { input: 1, output: 2, cache_read: 3, cache_write: 4 };
+    let usage = Usage { input: 1, output: 2, cache_read: 3, cache_write: 4, reasoning: 0 };
     let step = Step { bash: Some("ls".into()), usage, ..Step::text("hi") };
     let message: Value = serde_json::from_str(&rendered(&step, false).frames[0]).unwrap();
     assert_eq!(message["content"][0], json!({"type": "text", "text": "hi"}));
@@ -121,9 +121,17 @@ fn an_error_carries_status_headers_and_body() {
 }
 
 #[test]
-fn long_texts_are_cut_into_few_pieces_and_lose_nothing() {
-    let text = "äx".repeat(10_000);
-    let cut: Vec<String> = pieces(&text).collect();
-    assert_eq!((cut.len(), cut.concat()), (MAX_DELTAS, text));
-    assert_eq!(pieces("").count(), 0);
+fn what_is_used_up_is_told_as_the_api_does() {
+    let at = |limit| {
+        let mut step = Step::limit(limit);
+        step.error.as_mut().unwrap().resets_at = Some(5);
+        rendered(&step, true)
+    };
+    let usage = at(Limit::Usage);
+    assert_eq!(usage.status, 429);
+    assert_eq!(usage.headers["anthropic-ratelimit-unified-status"], "rejected");
+    assert_eq!(usage.headers["anthropic-ratelimit-unified-reset"], "5");
+    let (rate, credit) = (at(Limit::Rate), at(Limit::Credit));
+    assert_eq!((rate.status, rate.headers.len(), credit.status), (429, 0, 400));
+    assert!(credit.frames[0].contains("credit balance is too low"));
 }

@@ -19,7 +19,7 @@ const KEPT: usize = 1_000;
 pub struct RequestRecord {
     /// Number of the request, from 1, never used twice by one server.
     pub id: u64,
-    /// HTTP method.
+    /// HTTP method; `WS` for a request that came over an open WebSocket.
     pub method: String,
     /// Path without the query.
     pub path: String,
@@ -31,7 +31,8 @@ pub struct RequestRecord {
     pub key: String,
     /// The body; a string if it is not JSON, null if there is none.
     pub body: Value,
-    /// What answered: `scenario/step`, `side`, `models`, `count_tokens`, `not found` or `mistake: …`.
+    /// What answered: `scenario/step`, `side`, `models`, `count_tokens`, `websocket`, `warmup`,
+    /// `not found` or `mistake: …`.
     pub answer: String,
     /// HTTP status; 0 until the response starts.
     pub status: u16,

@@ -1,9 +1,10 @@
 //! A model server that answers from a script instead of a model.
 //!
-//! A request goes through pure steps: the API module ([`anthropic`], [`responses`]) reads it into a [`Conversation`],
-//! [`choose()`] picks the scripted [`Step`], [`compose`] turns that into an [`Answer`] (tool names resolved,
-//! templates filled), the API module renders a [`Reply`], and only then does the server play it. Another
-//! API is one more module with an [`Api`] like [`anthropic::MESSAGES`] and its paths in the server's table.
+//! A request goes through pure steps: the API module ([`anthropic`], [`chat`], [`responses`], [`responses_socket`],
+//! [`gemini`]) reads it into a [`Conversation`], [`choose()`] picks the scripted [`Step`], [`compose`] turns that
+//! into an [`Answer`] (tool names resolved, templates filled), the API module renders a [`Reply`], and only then does
+//! the server play it. Another API is one more module with an [`Api`] like [`anthropic::MESSAGES`] and its paths in
+//! the table of routes.
 //!
 //! # The script
 //! ```json
@@ -15,8 +16,13 @@
 //!      {"tool": {"mcp": ["orchestrator", "create_worker"], "input": {"prompt": "go [[tool]]"}}},
 //!      {"tool": {"mcp": ["orchestrator", "wait"], "input": {"worker_id": "{{find:worker_id}}"}}},
 //!      {"text": "All done."}]},
-//!    "busy": {"steps": [{"error": {"status": 429, "retry_after": 1}, "times": 1, "text": "Recovered."}]}}}
+//!    "busy": {"steps": [{"error": {"status": 429, "retry_after": 1}, "times": 1, "text": "Recovered."}]},
+//!    "empty": {"steps": [{"error": {"limit": "usage", "resets_at": 1900000000}}]},
+//!    "asks": {"steps": [{"tool": {"ask": {"question": "Which?", "options": ["A", "B"]}}}, {"text": "Done."}]}}}
 //! ```
+//! `bash`, `mcp` and `ask` call whatever tool the request offers for that, by the name and with the arguments of the
+//! CLI that asks. `limit` (`rate`, `usage`, `credit`) is worded as the provider of each API words it.
+//!
 //! The choice keeps no state: the newest user text that holds a tag `[[name]]` picks the scenario (the last
 //! tag of that text), and the number of assistant turns after it picks the step. So retries and any number of
 //! agents in parallel cannot get out of step. Without a tag the default scenario answers and repeats its
@@ -41,19 +47,29 @@
 mod answer;
 pub mod anthropic;
 mod api;
+pub mod chat;
 mod choose;
+pub mod gemini;
 mod log;
+mod openai;
 mod reply;
 pub mod responses;
+pub mod responses_socket;
+mod routes;
 mod script;
+mod serve;
 mod server;
+mod socket;
 mod template;
 mod tools;
+mod wire;
 
 pub use answer::{Answer, Block, compose};
 pub use api::Api;
 pub use choose::{Choice, Conversation, Entry, choose};
 pub use log::{Outcome, RequestRecord, WaitError};
 pub use reply::{End, Reply};
-pub use script::{ErrorReply, Fault, ParseError, Scenario, Script, Step, StreamError, ToolCall, Usage};
+pub use script::{
+    ErrorReply, Fault, Limit, ParseError, Question, Scenario, Script, Step, StreamError, ToolCall, Usage,
+};
 pub use server::StubModel;

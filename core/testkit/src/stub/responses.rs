@@ -1,6 +1,6 @@
-//! The wire of the OpenAI Responses API, streamed: the part that Codex needs.
-
-use std::time::Duration;
+//! The wire of the OpenAI Responses API, as Codex speaks it: server-sent events, plain JSON, compaction.
+//!
+//! A tool that stands in a namespace is named `namespace.tool` here; on the wire these are two fields.
 
 use serde_json::{Value, json};
 
@@ -8,21 +8,37 @@ use super::{
     answer::{Answer, Block},
     api::Api,
     choose::{Conversation, Entry},
-    reply::{End, Reply},
-    script::{ErrorReply, Fault, Step, Usage},
+    openai,
+    reply::Reply,
+    script::{Fault, Step, StreamError, Usage},
+    wire::{self, Stream},
 };
 
 /// `POST /v1/responses`.
-pub const RESPONSES: Api = Api { read, reply, mistake };
+pub const RESPONSES: Api = Api { read, reply, mistake: openai::mistake };
 
-fn read(_path: &str, body: &Value) -> Conversation {
-    Conversation {
+/// `POST /v1/responses/compact`: a side request whose answer is a shorter conversation.
+pub const COMPACT: Api = Api { read: read_compact, reply: reply_compact, mistake: openai::mistake };
+
+pub(super) fn read(_path: &str, body: &Value) -> Conversation {
+    // Some models get their tools as an item of the input.
+    let inner = items(&body["input"]).filter(|item| item["type"] == "additional_tools");
+    let tools = items(&body["tools"]).chain(inner.flat_map(|item| items(&item["tools"])));
+    let mut conversation = Conversation {
         model: body["model"].as_str().unwrap_or("stub-model").to_owned(),
-        stream: true,
-        tools: items(&body["tools"]).flat_map(tool_names).collect(),
-        forced_tool: false,
+        stream: body["stream"].as_bool().unwrap_or_default(),
+        tools: tools.flat_map(tool_names).collect(),
+        forced_tool: body["tool_choice"]["type"] == "function",
         entries: items(&body["input"]).filter_map(read_item).collect(),
+    };
+    if let Value::String(text) = &body["input"] {
+        conversation.entries.push(Entry::User { texts: vec![text.clone()], results: vec![] });
     }
+    conversation
+}
+
+fn read_compact(path: &str, body: &Value) -> Conversation {
+    Conversation { tools: vec![], stream: false, ..read(path, body) }
 }
 
 fn items(value: &Value) -> impl Iterator<Item = &Value> {
@@ -36,20 +52,21 @@ fn tool_names(tool: &Value) -> Vec<String> {
     match tool["type"].as_str() {
         Some("namespace") => {
             let inner = items(&tool["tools"]).filter_map(|inner| inner["name"].as_str());
-            inner.map(|inner| format!("{name}__{inner}")).collect()
+            inner.map(|inner| format!("{name}.{inner}")).collect()
         }
         _ => vec![name.to_owned()],
     }
 }
 
-/// Everything of the model's is its turn; what a developer says is no part of the conversation.
+/// What the model says is its turn; what a developer says is no part of the conversation, and neither are tools and
+/// what is left of a compacted one.
 fn read_item(item: &Value) -> Option<Entry> {
     let texts = |content: &Value| match content {
         Value::String(text) => vec![text.clone()],
         blocks => items(blocks).filter_map(|block| block["text"].as_str()).map(str::to_owned).collect(),
     };
     match (item["type"].as_str(), item["role"].as_str()) {
-        (Some("function_call_output" | "custom_tool_call_output"), _) => {
+        (Some(kind), _) if kind.ends_with("_output") => {
             let result = texts(&item["output"]).join("\n");
             Some(Entry::User { texts: vec![], results: vec![result] })
         }
@@ -57,79 +74,131 @@ fn read_item(item: &Value) -> Option<Entry> {
             Some(Entry::User { texts: texts(&item["content"]), results: vec![] })
         }
         (Some("message") | None, Some("developer" | "system")) => None,
+        (Some("additional_tools" | "compaction" | "compaction_trigger"), _) => None,
         _ => Some(Entry::Assistant),
     }
 }
 
 fn reply(conversation: &Conversation, step: &Step, answer: &Answer, fault: Option<Fault>, id: &str) -> Reply {
-    let mut reply = match fault {
-        Some(Fault::Error(error)) => error_reply(error),
-        _ => streamed(conversation, step, answer, fault, id),
+    let reply = match fault {
+        Some(Fault::Error(error)) => openai::plan_refusal(error).reply(error),
+        Some(Fault::StreamError(error)) if !conversation.stream => {
+            Reply::json(openai::status_of(error), &error_body(error))
+        }
+        _ if !conversation.stream => wire::plain(&whole(conversation, step, answer, id), fault),
+        _ => {
+            let (events, end) = stream(conversation, step, answer, id).under(fault, failure(id));
+            Reply { end, ..Reply::events(events.iter().map(wire::named_frame).collect()) }
+        }
     };
-    reply.headers.extend(step.headers.clone());
-    reply.first_delay = Duration::from_millis(step.first_delay_ms);
-    reply.gap = Duration::from_millis(step.delay_ms);
-    reply
+    wire::finish(reply, step)
 }
 
-fn mistake(message: &str) -> Reply {
-    Reply::json(400, &error_body("invalid_request_error", &format!("stub script: {message}")))
+fn error_body(error: &StreamError) -> Value {
+    openai::error_body(&error.message, "server_error", Some(&error.kind))
 }
 
-fn error_reply(error: &ErrorReply) -> Reply {
-    let usual = || error_body("api_error", &format!("scripted error {}", error.status));
-    let mut reply = Reply::json(error.status, &error.body.clone().unwrap_or_else(usual));
-    reply.headers.extend(error.retry_after.map(|seconds| ("retry-after".to_owned(), seconds.to_string())));
-    reply.headers.extend(error.headers.clone());
-    reply
-}
-
-fn error_body(kind: &str, message: &str) -> Value {
-    json!({"error": {"type": kind, "code": kind, "message": message}})
-}
-
-fn streamed(
+/// The user's messages stay, all else becomes one item.
+fn reply_compact(
     conversation: &Conversation,
     step: &Step,
     answer: &Answer,
     fault: Option<Fault>,
     id: &str,
 ) -> Reply {
-    let response = json!({"id": format!("resp_{id}"), "object": "response", "model": conversation.model});
-    let mut events = vec![json!({"type": "response.created", "response": response})];
-    for (at, block) in answer.blocks.iter().enumerate() {
-        let item = item(block, id, at);
-        events.push(json!({"type": "response.output_item.added", "output_index": at, "item": item}));
-        if let Block::Text(text) = block {
-            events.push(json!({"type": "response.output_text.delta", "item_id": item["id"], "delta": text}));
-        }
-        events.push(json!({"type": "response.output_item.done", "output_index": at, "item": item}));
+    if matches!(fault, Some(Fault::Error(_) | Fault::StreamError(_))) {
+        return reply(conversation, step, answer, fault, id);
     }
-    let mut done = response.clone();
-    done["usage"] = usage(step.usage);
-    let mut unfinished = events.clone();
-    unfinished.truncate(events.len() - usize::from(!answer.blocks.is_empty()));
-    events.push(json!({"type": "response.completed", "response": done}));
-    let (events, end) = match fault {
-        Some(Fault::Disconnect(after)) => {
-            events.truncate(after);
-            (events, End::Cut)
+    let user = conversation.entries.iter().filter_map(|entry| match entry {
+        Entry::User { texts, .. } if !texts.is_empty() => {
+            let content: Vec<Value> =
+                texts.iter().map(|text| json!({"type": "input_text", "text": text})).collect();
+            Some(json!({"type": "message", "role": "user", "content": content}))
         }
-        Some(Fault::Hang) => (unfinished, End::Hang),
-        Some(Fault::StreamError(error)) => {
-            let mut failed = response;
-            failed["error"] = json!({"code": error.kind, "message": error.message});
-            unfinished.push(json!({"type": "response.failed", "response": failed}));
-            (unfinished, End::Complete)
-        }
-        Some(Fault::Error(_)) | None => (events, End::Complete),
-    };
-    let frame =
-        |event: &Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default());
-    Reply { end, ..Reply::events(events.iter().map(frame).collect()) }
+        _ => None,
+    });
+    let rest = json!({"type": "compaction", "encrypted_content": format!("stub-{id}")});
+    let output: Vec<Value> = user.chain([rest]).collect();
+    wire::finish(wire::plain(&json!({"output": output}), fault), step)
 }
 
-/// An item of the output. A tool of an MCP server is a function in the server's namespace.
+fn whole(conversation: &Conversation, step: &Step, answer: &Answer, id: &str) -> Value {
+    let mut response = response(conversation, id);
+    response["status"] = json!("completed");
+    response["output"] = answer.blocks.iter().enumerate().map(|(at, block)| item(block, id, at)).collect();
+    response["usage"] = usage(step.usage);
+    response
+}
+
+fn response(conversation: &Conversation, id: &str) -> Value {
+    json!({
+        "id": format!("resp_{id}"), "object": "response", "created_at": openai::CREATED,
+        "status": "in_progress", "model": conversation.model, "output": [],
+    })
+}
+
+/// The words of a failure in the middle of a stream.
+pub(super) fn failure(id: &str) -> impl FnOnce(&StreamError) -> Value {
+    let id = format!("resp_{id}");
+    move |error: &StreamError| {
+        let error = json!({"code": error.kind, "message": error.message});
+        json!({"type": "response.failed", "response": {"id": id, "status": "failed", "error": error}})
+    }
+}
+
+pub(super) fn stream(conversation: &Conversation, step: &Step, answer: &Answer, id: &str) -> Stream {
+    let mut stream = Stream::default();
+    stream.push(json!({"type": "response.created", "response": response(conversation, id)}));
+    stream.mark();
+    for (at, block) in answer.blocks.iter().enumerate() {
+        block_events(block, &item(block, id, at), at, &mut stream);
+    }
+    let done = whole(conversation, step, answer, id);
+    stream.push(json!({"type": "response.completed", "response": done}));
+    stream
+}
+
+fn block_events(block: &Block, item: &Value, at: usize, stream: &mut Stream) {
+    let mut begun = item.clone();
+    let (field, content, opened, delta, text) = match block {
+        Block::Text(text) => ("content", json!([]), "content_part.added", "output_text.delta", text.clone()),
+        Block::Thinking(text) => (
+            "summary",
+            json!([]),
+            "reasoning_summary_part.added",
+            "reasoning_summary_text.delta",
+            text.clone(),
+        ),
+        Block::Tool { input: Value::String(text), .. } => {
+            ("input", json!(""), "", "custom_tool_call_input.delta", text.clone())
+        }
+        Block::Tool { input, .. } => {
+            ("arguments", json!(""), "", "function_call_arguments.delta", input.to_string())
+        }
+    };
+    let part = item[field][0].clone();
+    begun[field] = content;
+    let event = |kind: &str, name: &str, value: Value| {
+        let mut event =
+            json!({"type": format!("response.{kind}"), "output_index": at, "item_id": item["id"]});
+        (event["content_index"], event["summary_index"]) = (json!(0), json!(0));
+        event[name] = value;
+        event
+    };
+    stream.push(event("output_item.added", "item", begun));
+    if !opened.is_empty() {
+        let mut empty = part;
+        empty["text"] = json!("");
+        stream.push(event(opened, "part", empty));
+    }
+    for piece in wire::pieces(&text) {
+        stream.push(event(delta, "delta", json!(piece)));
+    }
+    stream.mark();
+    stream.push(event("output_item.done", "item", item.clone()));
+}
+
+/// An item of the output. A tool whose input is a text rather than an object is a custom one.
 fn item(block: &Block, id: &str, at: usize) -> Value {
     match block {
         Block::Thinking(text) => json!({
@@ -137,19 +206,37 @@ fn item(block: &Block, id: &str, at: usize) -> Value {
             "summary": [{"type": "summary_text", "text": text}], "encrypted_content": null,
         }),
         Block::Text(text) => json!({
-            "type": "message", "id": format!("msg_{id}_{at}"), "role": "assistant",
+            "type": "message", "id": format!("msg_{id}_{at}"), "role": "assistant", "status": "completed",
             "content": [{"type": "output_text", "text": text, "annotations": []}],
         }),
         Block::Tool { name, input } => {
+            let (space, name) = in_namespace(name);
             let mut item = json!({
-                "type": "function_call", "id": format!("fc_{id}_{at}"), "call_id": format!("call_{id}_{at}"),
-                "name": name, "arguments": input.to_string(),
+                "id": format!("fc_{id}_{at}"), "call_id": format!("call_{id}_{at}"), "name": name,
+                "status": "completed",
             });
-            if let Some((space, tool)) = name.rsplit_once("__").filter(|_| name.starts_with("mcp__")) {
-                (item["namespace"], item["name"]) = (json!(space), json!(tool));
+            match input {
+                Value::String(text) => {
+                    (item["type"], item["input"]) = (json!("custom_tool_call"), json!(text));
+                }
+                object => {
+                    (item["type"], item["arguments"]) = (json!("function_call"), json!(object.to_string()));
+                }
+            }
+            if let Some(space) = space {
+                item["namespace"] = json!(space);
             }
             item
         }
+    }
+}
+
+/// Namespace and name; a script may write a tool of an MCP server as other CLIs call it.
+fn in_namespace(name: &str) -> (Option<&str>, &str) {
+    let usual = || name.rsplit_once("__").filter(|_| name.starts_with("mcp__"));
+    match name.split_once('.').or_else(usual) {
+        Some((space, tool)) => (Some(space), tool),
+        None => (None, name),
     }
 }
 
@@ -157,64 +244,12 @@ fn usage(usage: Usage) -> Value {
     let input = usage.input + usage.cache_read + usage.cache_write;
     json!({
         "input_tokens": input, "input_tokens_details": {"cached_tokens": usage.cache_read},
-        "output_tokens": usage.output, "output_tokens_details": {"reasoning_tokens": 0},
+        "output_tokens": usage.output,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning},
         "total_tokens": input + usage.output,
     })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::stub::{Script, StubModel};
-
-    #[test]
-    fn the_conversation_is_what_user_tools_and_model_said() {
-        let body = json!({
-            "model": "m",
-            "tools": [
-                {"type": "function", "name": "exec_command"}, {"type": "web_search"},
-                {"type": "namespace", "name": "mcp__s", "tools": [{"name": "t"}]},
-            ],
-            "input": [
-                {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "[[no]]"}]},
-                {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "go [[a]]"}]},
-                {"type": "reasoning", "summary": []},
-                {"type": "function_call", "name": "exec_command", "arguments": "{}", "call_id": "c"},
-                {"type": "function_call_output", "call_id": "c", "output": "{\"n\":1}"},
-            ],
-        });
-        let conversation = read("/v1/responses", &body);
-        assert_eq!(conversation.tools, ["exec_command", "web_search", "mcp__s__t"]);
-        let user = Entry::User { texts: vec!["go [[a]]".into()], results: vec![] };
-        let result = Entry::User { texts: vec![], results: vec!["{\"n\":1}".into()] };
-        assert_eq!(conversation.entries, [user, Entry::Assistant, Entry::Assistant, result]);
-    }
-
-    #[test]
-    fn a_call_of_an_mcp_tool_names_its_namespace() {
-        let tool = |name: &str| item(&Block::Tool { name: name.into(), input: json!({"a": 1}) }, "i", 0);
-        let mcp = tool("mcp__s__do_it");
-        assert_eq!((&mcp["namespace"], &mcp["name"]), (&json!("mcp__s"), &json!("do_it")));
-        let own = tool("exec_command");
-        assert_eq!((&own["namespace"], &own["name"]), (&Value::Null, &json!("exec_command")));
-        assert_eq!(own["arguments"], "{\"a\":1}");
-    }
-
-    #[tokio::test]
-    async fn a_stream_ends_with_its_usage_or_with_the_scripted_failure() {
-        let down = crate::stub::StreamError { kind: "server_is_overloaded".into(), message: "busy".into() };
-        let script = Script::default()
-            .scenario("well", [Step::text("hi")])
-            .scenario("down", [Step { stream_error: Some(down), ..Step::text("hi") }]);
-        let stub = StubModel::start(script).await.unwrap();
-        for (tag, last) in [("well", "response.completed"), ("down", "response.failed")] {
-            let input = json!([{"role": "user", "content": format!("go [[{tag}]]")}]);
-            let body = json!({"model": "m", "tools": [{"name": "x"}, {"name": "y"}], "input": input});
-            let url = format!("{}/v1/responses", stub.base_url());
-            let text =
-                reqwest::Client::new().post(url).json(&body).send().await.unwrap().text().await.unwrap();
-            let types: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
-            assert_eq!((types[0], types[types.len() - 1]), ("response.created", last), "{text}");
-        }
-    }
-}
+#[path = "responses_tests.rs"]
+mod tests;

@@ -121,6 +121,17 @@ impl Step {
         Self { error: Some(ErrorReply { status, ..ErrorReply::default() }), ..Self::default() }
     }
 
+    /// A step that answers that something is used up.
+    pub fn limit(limit: Limit) -> Self {
+        Self { error: Some(ErrorReply { limit: Some(limit), ..ErrorReply::default() }), ..Self::default() }
+    }
+
+    /// A step that asks the user, by whichever question tool the request offers.
+    pub fn ask(question: &str, options: [&str; 2]) -> Self {
+        let ask = Question { question: question.to_owned(), options: options.map(str::to_owned).into() };
+        Self { tool: Some(ToolCall::Ask { ask }), ..Self::default() }
+    }
+
     /// The fault that a request meets when `earlier` requests of its key have met this step before it.
     pub fn fault(&self, earlier: u32) -> Option<Fault<'_>> {
         if self.times.is_some_and(|times| earlier >= times) {
@@ -165,6 +176,21 @@ pub enum ToolCall {
         /// The command.
         bash: String,
     },
+    /// The tool that asks the user.
+    Ask {
+        /// What is asked.
+        ask: Question,
+    },
+}
+
+/// A question to the user with some answers to pick from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// The question.
+    pub question: String,
+    /// The answers.
+    pub options: Vec<String>,
 }
 
 /// Token counts of one answer.
@@ -179,11 +205,13 @@ pub struct Usage {
     pub cache_read: u64,
     /// Input tokens written to the cache.
     pub cache_write: u64,
+    /// Of the output tokens, those spent on thinking; the Anthropic API does not tell them.
+    pub reasoning: u64,
 }
 
 impl Default for Usage {
     fn default() -> Self {
-        Self { input: 100, output: 20, cache_read: 0, cache_write: 0 }
+        Self { input: 100, output: 20, cache_read: 0, cache_write: 0, reasoning: 0 }
     }
 }
 
@@ -191,21 +219,37 @@ impl Default for Usage {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ErrorReply {
-    /// HTTP status.
+    /// HTTP status; 0 stands for the one that belongs to `limit`.
     pub status: u16,
     /// `retry-after`, in seconds.
     pub retry_after: Option<u64>,
+    /// What is used up: status, headers and body are then those by which the API's CLIs know it.
+    pub limit: Option<Limit>,
+    /// When [`Limit::Usage`] is over, in seconds since 1970; without it, in March 2030.
+    pub resets_at: Option<u64>,
     /// More headers.
     pub headers: BTreeMap<String, String>,
     /// The body; without it, the API's usual one for the status.
     pub body: Option<Value>,
 }
 
+/// What a provider can say is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// Requests in a short time; waiting for `retry_after` helps.
+    Rate,
+    /// What a plan allows in some hours or a day.
+    Usage,
+    /// The money of the account.
+    Credit,
+}
+
 /// An error event inside a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StreamError {
-    /// The API's error type, for example `overloaded_error`.
+    /// The error's type as the API calls it, for example `overloaded_error`.
     #[serde(rename = "type")]
     pub kind: String,
     /// The message.

@@ -16,7 +16,7 @@ async fn stub(steps: impl IntoIterator<Item = Step>) -> StubModel {
 
 #[tokio::test]
 async fn a_plain_turn_says_the_text_reports_the_usage_and_asks_nothing_else() {
-    let usage = Usage { input: 11, output: 22, cache_read: 33, cache_write: 44 };
+    let usage = Usage { input: 11, output: 22, cache_read: 33, cache_write: 44, reasoning: 0 };
     let stub = stub([Step { usage, ..Step::text("Hello from the stub.") }]).await;
     let (events, exit) = one_shot(&stub, "hi [[s]]").await;
     assert_eq!((result(&events)["result"].as_str(), exit), (Some("Hello from the stub."), 0));
