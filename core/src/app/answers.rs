@@ -1,13 +1,14 @@
-//! Questions and permissions: listed, and answered once.
+//! Questions, permissions and plans: listed, and answered once.
 
 use sandboxed_domain::api::{
-    AnswerWorkerParams, AnswerWorkerResponse, ApiError, Decision, ErrorCode, EventBody, RequestView,
+    AnswerWorkerParams, AnswerWorkerResponse, Answerer, ApiError, Decision, ErrorCode, EventBody,
+    PermissionMode, RequestView,
 };
 use uuid::Uuid;
 
 use super::App;
 use super::caller::Identity;
-use crate::store::{self, RequestRow, StoreError, Tx};
+use crate::store::{self, MissionRow, RequestRow, StoreError, Tx};
 
 impl App {
     /// A boss answers one of its workers.
@@ -73,15 +74,38 @@ fn answer(tx: &mut Tx<'_>, boss: Option<&str>, params: &AnswerWorkerParams) -> R
             .hint("the first answer counts")
             .into());
     }
-    let word = serde_json::to_value(decision)?.as_str().unwrap_or_default().to_owned();
-    let body = EventBody::RequestAnswered { request_id: params.request_id.clone(), decision: word };
-    store::append_event(tx, row.id, &body)?;
-    Ok(row.id)
+    lasting(tx, row, &request, decision)?;
+    let body = EventBody::RequestAnswered {
+        request_id: params.request_id.clone(),
+        decision: decision.as_str().to_owned(),
+        by: if boss.is_some() { Answerer::Boss } else { Answerer::User },
+    };
+    store::append_event(tx, request.view.mission_id, &body)?;
+    Ok(request.view.mission_id)
 }
 
-/// A permission wants a decision, a question wants an answer (or a denial).
+/// What an answer means beyond this one request: a rule, or the end of planning.
+fn lasting(
+    tx: &mut Tx<'_>,
+    mut row: MissionRow,
+    request: &RequestRow,
+    decision: Decision,
+) -> Result<(), StoreError> {
+    if let (Decision::AllowAlways, Some(rule)) = (decision, &request.view.rule) {
+        store::add_rule(tx, row.id, rule, &request.view.request_id)?;
+    }
+    if request.view.kind == "plan" && decision == Decision::Allow {
+        // Resumed later it goes on with the plan and does not make another.
+        row.spec.permission_mode = Some(PermissionMode::Default);
+        store::save_mission(tx, &row)?;
+    }
+    Ok(())
+}
+
+/// A question wants an answer (or a denial), the others want one of their options.
 fn decision(request: &RequestRow, params: &AnswerWorkerParams) -> Result<Decision, ApiError> {
-    if request.view.kind == "question" {
+    let RequestView { kind, options, .. } = &request.view;
+    if kind == "question" {
         return match (params.decision, &params.answer) {
             (Some(Decision::Deny), _) => Ok(Decision::Deny),
             (_, Some(answer)) if !answer.trim().is_empty() => Ok(Decision::Allow),
@@ -89,7 +113,18 @@ fn decision(request: &RequestRow, params: &AnswerWorkerParams) -> Result<Decisio
                 .hint("give `answer`, or decision deny")),
         };
     }
-    params.decision.ok_or_else(|| {
-        ApiError::invalid("decision", "a permission wants a decision").hint("allow, allow_always or deny")
-    })
+    match params.decision {
+        Some(decision) if options.is_empty() || options.iter().any(|word| word == decision.as_str()) => {
+            Ok(decision)
+        }
+        Some(decision) => Err(ApiError::invalid(
+            "decision",
+            format!("a {kind} cannot be answered with {}", decision.as_str()),
+        )
+        .hint(options.join(" or "))),
+        None => {
+            Err(ApiError::invalid("decision", format!("a {kind} wants a decision"))
+                .hint(options.join(" or ")))
+        }
+    }
 }

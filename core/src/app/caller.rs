@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use sandboxed_domain::api::{ApiError, Caller, ErrorCode};
+use sandboxed_domain::api::{ApiError, Caller, ErrorCode, PermissionMode};
 use uuid::Uuid;
 
 use super::App;
@@ -25,6 +25,8 @@ pub(super) struct Boss {
     pub mission: Option<Uuid>,
     pub workspace: WorkspaceRow,
     pub working_directory: PathBuf,
+    /// The mission's own, which its workers do not exceed.
+    pub permission_mode: Option<PermissionMode>,
 }
 
 /// The boss that a mission is for its own workers.
@@ -61,7 +63,8 @@ impl App {
                     .working_directory
                     .clone()
                     .map_or_else(|| self.workspaces.paths(row.workspace_id).mission(row.id), PathBuf::from);
-                Ok(Boss { name, mission: Some(id), workspace, working_directory })
+                let permission_mode = row.spec.permission_mode;
+                Ok(Boss { name, mission: Some(id), workspace, working_directory, permission_mode })
             }
             Identity::Outside(caller) => {
                 let workspace = match caller.workspace.as_deref() {
@@ -69,7 +72,7 @@ impl App {
                     None => self.workspace_for(&name, &caller.working_directory).await?,
                 };
                 let working_directory = PathBuf::from(&caller.working_directory);
-                Ok(Boss { name, mission: None, workspace, working_directory })
+                Ok(Boss { name, mission: None, workspace, working_directory, permission_mode: None })
             }
         }
     }

@@ -75,6 +75,8 @@ impl App {
         let mut row = MissionRow::new(title, harness.id().to_owned(), workspace.id);
         row.model.clone_from(&params.model_override);
         row.effort = effort.map(|effort| effort.as_str().to_owned());
+        let mode = policy::permission_mode(harness, workspace.kind, params.permission_mode, None)?;
+        row.spec.permission_mode = Some(mode);
         if let Some(directory) = &params.working_directory {
             row.working_directory = Some(self.inside(&workspace, directory, "working_directory").await?);
         }

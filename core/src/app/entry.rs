@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use sandboxed_domain::api::{ApiError, ErrorCode, Isolation, WorkerSpec, WorkspaceKind, WorktreeSpec};
+use sandboxed_domain::api::{
+    ApiError, ErrorCode, Isolation, PermissionMode, WorkerSpec, WorkspaceKind, WorktreeSpec,
+};
 use sandboxed_domain::harness;
 use sandboxed_domain::policy;
 use serde_json::Value;
@@ -53,7 +55,10 @@ impl App {
             Some(id) => self.workspace(id).await.map_err(at)?,
             None => boss.workspace.clone(),
         };
-        let row = self.row(boss, &workspace, &spec).await.map_err(at)?;
+        let mode =
+            policy::permission_mode(harness, workspace.kind, spec.permission_mode, boss.permission_mode)
+                .map_err(at)?;
+        let row = self.row(boss, &workspace, &spec, mode).await.map_err(at)?;
         Ok(Checked::New(Box::new(Entry { row, prompt: spec.prompt })))
     }
 
@@ -68,6 +73,7 @@ impl App {
         boss: &Boss,
         workspace: &WorkspaceRow,
         spec: &WorkerSpec,
+        mode: PermissionMode,
     ) -> Result<MissionRow, ApiError> {
         let mut row = MissionRow::new(spec.title.clone(), spec.backend.clone(), workspace.id);
         row.boss = Some(boss.name.clone());
@@ -82,6 +88,7 @@ impl App {
             verification_command: spec.verification_command.clone(),
             timeout_seconds: spec.timeout_seconds,
             base: None,
+            permission_mode: Some(mode),
         };
         match (&spec.worktree, &spec.working_directory) {
             (Some(worktree), _) => self.plan_worktree(boss, workspace, worktree, &mut row).await?,

@@ -211,8 +211,12 @@ fn transcript_line(event: &Event, bytes: usize) -> String {
             Some(reason) => format!("status {} ({})", status.as_str(), reason.as_str()),
             None => format!("status {}", status.as_str()),
         },
-        EventBody::RequestOpened { request_id, title, .. } => format!("asks [{request_id}]: {title}"),
-        EventBody::RequestAnswered { request_id, decision } => format!("answered [{request_id}]: {decision}"),
+        EventBody::RequestOpened { request_id, kind, title, detail } => {
+            format!("asks [{request_id}] {kind}: {title}: {}", json(detail))
+        }
+        EventBody::RequestAnswered { request_id, decision, .. } => {
+            format!("answered [{request_id}]: {decision}")
+        }
         EventBody::OutputElided { stored_bytes, log_path } => {
             format!("output beyond {stored_bytes} bytes is in {log_path} (view log)")
         }

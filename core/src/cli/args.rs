@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use sandboxed_domain::api::{Decision, PermissionMode};
 use uuid::Uuid;
 
 /// Runs worker agents in sandboxes, for a boss agent that connects over MCP.
@@ -176,6 +177,68 @@ pub enum MissionVerb {
     },
     /// Remove an ended one with its files, never with work that is nowhere else
     Delete { id: Uuid },
+    /// List what waits for an answer: permissions, questions and plans
+    Requests {
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Answer one of them; the first answer counts
+    Answer {
+        /// Id of the request
+        request: String,
+        /// For a permission; for a plan, allow or deny
+        decision: Option<DecisionArg>,
+        /// For a question the answer, for a denial the reason; `-` reads it from stdin
+        #[arg(long, value_name = "TEXT")]
+        answer: Option<String>,
+    },
+}
+
+/// What a request is answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum DecisionArg {
+    /// This once
+    Allow,
+    /// This and all equal ones of the mission
+    AllowAlways,
+    /// No
+    Deny,
+}
+
+impl From<DecisionArg> for Decision {
+    fn from(arg: DecisionArg) -> Self {
+        match arg {
+            DecisionArg::Allow => Self::Allow,
+            DecisionArg::AllowAlways => Self::AllowAlways,
+            DecisionArg::Deny => Self::Deny,
+        }
+    }
+}
+
+/// Whether an agent asks before it acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum PermissionArg {
+    /// It asks for what is not allowed
+    Default,
+    /// It reads and plans, and asks for approval
+    Plan,
+    /// It asks, but not for edits of files
+    AcceptEdits,
+    /// It asks for nothing
+    Bypass,
+}
+
+impl From<PermissionArg> for PermissionMode {
+    fn from(arg: PermissionArg) -> Self {
+        match arg {
+            PermissionArg::Default => Self::Default,
+            PermissionArg::Plan => Self::Plan,
+            PermissionArg::AcceptEdits => Self::AcceptEdits,
+            PermissionArg::Bypass => Self::Bypass,
+        }
+    }
 }
 
 /// `mission create`.
@@ -195,6 +258,9 @@ pub struct MissionCreateArgs {
     /// low, medium, high, xhigh or max
     #[arg(long)]
     pub effort: Option<String>,
+    /// Whether it asks before it acts [default: bypass in a sandbox, default on the host]
+    #[arg(long, value_name = "MODE")]
+    pub permission_mode: Option<PermissionArg>,
     /// Id or name of a workspace, or `host`
     #[arg(long)]
     pub workspace: Option<String>,

@@ -6,7 +6,7 @@ use futures::{Stream, StreamExt};
 use sandboxed_client::{Client, Frame};
 use sandboxed_domain::api::{
     ApiError, CreateMissionParams, Event, EventBody, EventsParams, ListMissionsParams, MessageParams,
-    MissionView, ResumeMissionParams,
+    MissionView, PermissionMode, RequestView, ResumeMissionParams,
 };
 use serde_json::Value;
 
@@ -43,6 +43,11 @@ pub(super) async fn run(verb: MissionVerb) -> Outcome {
             client.delete_mission(id).await?;
             out::say(&format!("mission {id} deleted"));
         }
+        MissionVerb::Requests { json } => requests(&client.requests().await?, Format::json(json.json))?,
+        MissionVerb::Answer { request, decision, answer } => {
+            client.answer_request(&request, decision.map(Into::into), answer).await?;
+            out::say("answered");
+        }
     }
     Ok(0)
 }
@@ -52,6 +57,7 @@ fn with_stdin(mut verb: MissionVerb) -> Result<MissionVerb, ApiError> {
         MissionVerb::Create(args) => args.prompt.as_mut(),
         MissionVerb::Send { message, .. } => Some(message),
         MissionVerb::Resume { message, .. } => message.as_mut(),
+        MissionVerb::Answer { answer, .. } => answer.as_mut(),
         _ => None,
     };
     if let Some(text) = text.filter(|text| *text == "-") {
@@ -75,6 +81,7 @@ async fn create(client: &Client, args: MissionCreateArgs) -> Result<(), ApiError
         backend: args.backend,
         model_override: args.model,
         model_effort: args.effort,
+        permission_mode: args.permission_mode.map(Into::into),
         workspace_id: args.workspace,
         working_directory: args.working_directory,
         ..CreateMissionParams::default()
@@ -140,6 +147,7 @@ fn show(view: &MissionView, format: Format) -> Result<(), ApiError> {
         ("status", state(view)),
         ("backend", view.backend.clone()),
         ("model", dash(&view.model_override)),
+        ("permissions", view.permission_mode.map_or("-", PermissionMode::as_str).to_owned()),
         ("boss", dash(&view.boss)),
         ("task key", dash(&view.task_key)),
         ("workspace", view.workspace_id.to_string()),
@@ -149,6 +157,24 @@ fn show(view: &MissionView, format: Format) -> Result<(), ApiError> {
         ("ended", view.ended_at.as_ref().map_or_else(|| "-".to_owned(), time)),
     ];
     out::raw(&out::table(&rows.map(|(name, value)| vec![name.to_owned(), value])))
+}
+
+/// What waits for an answer. The whole of it (a command, a plan) is in the JSON.
+fn requests(views: &[RequestView], format: Format) -> Result<(), ApiError> {
+    if format == Format::Json {
+        return out::json(&views);
+    }
+    let heading = ["REQUEST", "MISSION", "KIND", "TITLE", "OPTIONS"].map(str::to_owned).to_vec();
+    let row = |view: &RequestView| {
+        vec![
+            view.request_id.clone(),
+            view.mission_id.to_string(),
+            view.kind.clone(),
+            out::one_line(&view.title, 80),
+            out::one_line(&view.options.join(", "), 80),
+        ]
+    };
+    out::raw(&out::table(&std::iter::once(heading).chain(views.iter().map(row)).collect::<Vec<_>>()))
 }
 
 async fn events(client: &Client, args: MissionEventsArgs) -> Result<(), ApiError> {
@@ -262,7 +288,7 @@ fn text(body: &EventBody) -> String {
             None => status.as_str().to_owned(),
         },
         EventBody::RequestOpened { request_id, title, .. } => format!("{request_id} {}", short(title)),
-        EventBody::RequestAnswered { request_id, decision } => format!("{request_id} {decision}"),
+        EventBody::RequestAnswered { request_id, decision, .. } => format!("{request_id} {decision}"),
         EventBody::Usage(usage) => format!("{} in, {} out", usage.input_tokens, usage.output_tokens),
         EventBody::OutcomeReported { outcome, summary, .. } => format!("{outcome}: {}", short(summary)),
         EventBody::OutputElided { stored_bytes, log_path } => {

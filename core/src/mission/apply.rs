@@ -1,12 +1,13 @@
 //! From what a codec understood to what is written: events, the mission's row and the run's row, in one transaction.
 
 use chrono::Utc;
-use sandboxed_domain::api::{AttentionKind, EventBody, RequestView, Usage};
+use sandboxed_domain::api::{EventBody, RequestView, Usage};
 use sandboxed_domain::harness::{FailureClass, HarnessEvent};
-use sandboxed_domain::mission::MissionStatus;
+use sandboxed_domain::policy::request_options;
 use serde_json::Value;
 
-use super::manager::{attention, one_line};
+use super::manager::one_line;
+use super::requests;
 use crate::store::{self, LastTurn, MissionRow, RunRow, StoreError, Tx};
 
 /// Most bytes of plain text kept as events for one run; the log file has all of it.
@@ -64,11 +65,18 @@ fn apply(
             let name = tool_name(tx, row, &tool_call_id)?;
             store::append_event(tx, id, &EventBody::ToolResult { tool_call_id, name, result, is_error })?;
         }
-        HarnessEvent::Request { request_id, kind, title, detail } => {
-            let public = store::public_request_id(run.id, &request_id);
-            let opened_at = Utc::now();
-            let view = RequestView { request_id: public, mission_id: id, kind, title, detail, opened_at };
-            open_request(tx, row, run, &request_id, view)?;
+        HarnessEvent::Request { request_id, kind, title, options, rule, detail } => {
+            let view = RequestView {
+                request_id: store::public_request_id(run.id, &request_id),
+                mission_id: id,
+                options: request_options(&kind, options, rule.as_deref()),
+                opened_at: Utc::now(),
+                kind,
+                title,
+                rule,
+                detail,
+            };
+            requests::open(tx, row, run, &request_id, view)?;
         }
         HarnessEvent::Warning { code, message } => {
             row.last_activity = one_line(&message, 80);
@@ -84,7 +92,7 @@ fn apply(
             )?;
         }
         HarnessEvent::MessageStarted { .. } => row.last_activity = "working".to_owned(),
-        HarnessEvent::RequestWithdrawn { request_id } => withdraw(tx, row, run, &request_id)?,
+        HarnessEvent::RequestWithdrawn { request_id } => requests::withdraw(tx, row, run, &request_id)?,
         HarnessEvent::Send { line } => send(tx, run, &line)?,
         HarnessEvent::Raw(raw) => {
             store::append_event(tx, id, &EventBody::HarnessRaw { raw })?;
@@ -141,45 +149,6 @@ fn tool_name(tx: &Tx<'_>, row: &MissionRow, call: &str) -> Result<String, StoreE
         Err(rusqlite::Error::QueryReturnedNoRows) => Ok(String::new()),
         Err(error) => Err(error.into()),
     }
-}
-
-fn open_request(
-    tx: &mut Tx<'_>,
-    row: &mut MissionRow,
-    run: &RunRow,
-    harness_id: &str,
-    view: RequestView,
-) -> Result<(), StoreError> {
-    store::open_request(tx, run.id, harness_id, &view)?;
-    if row.status == MissionStatus::Active {
-        store::transition(tx, row, MissionStatus::NeedsInput, None)?;
-    }
-    row.last_activity = one_line(&view.title, 80);
-    let body = EventBody::RequestOpened {
-        request_id: view.request_id.clone(),
-        kind: view.kind,
-        title: view.title.clone(),
-        detail: view.detail,
-    };
-    store::append_event(tx, row.id, &body)?;
-    if let Some(boss) = row.boss.clone() {
-        let mut event = attention(row, AttentionKind::NeedsInput, Some(view.request_id));
-        event.summary = one_line(&view.title, 200);
-        store::append_attention(tx, &boss, &event)?;
-    }
-    Ok(())
-}
-
-/// The harness does not want an answer any more.
-fn withdraw(tx: &mut Tx<'_>, row: &mut MissionRow, run: &RunRow, request_id: &str) -> Result<(), StoreError> {
-    let request_id = &store::public_request_id(run.id, request_id);
-    let open = store::withdraw_request(tx, row.id, request_id)?;
-    if open == 0 && row.status == MissionStatus::NeedsInput {
-        store::transition(tx, row, MissionStatus::Active, None)?;
-    }
-    let body =
-        EventBody::RequestAnswered { request_id: request_id.to_owned(), decision: "withdrawn".to_owned() };
-    store::append_event(tx, row.id, &body).map(drop)
 }
 
 fn turn_ended(

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::actor;
+use super::requests;
 use super::watch::Watcher;
 use crate::store::{self, MissionQuery, MissionRow, Store, StoreError, Tx};
 use crate::workspace::Workspaces;
@@ -250,15 +251,15 @@ pub(super) fn end_mission(
     store::transition(tx, row, status, Some(reason))?;
     row.stop_reason = None;
     row.last_activity = "ended".to_owned();
-    store::close_requests(tx, row.id)?;
+    requests::close_all(tx, row.id)?;
     if let Some(boss) = row.boss.clone() {
-        store::append_attention(tx, &boss, &attention(row, AttentionKind::Finished, None))?;
+        store::append_attention(tx, &boss, &attention(row, AttentionKind::Finished))?;
     }
     store::save_mission(tx, row)
 }
 
 /// The attention event that a row stands for.
-pub(super) fn attention(row: &MissionRow, kind: AttentionKind, request_id: Option<String>) -> AttentionEvent {
+pub(super) fn attention(row: &MissionRow, kind: AttentionKind) -> AttentionEvent {
     let reported = row.reported.as_ref();
     let said = reported.map(|r| r.summary.as_str()).filter(|text| !text.is_empty());
     let words = row.error.as_deref().or(said).unwrap_or(&row.last_message);
@@ -270,7 +271,9 @@ pub(super) fn attention(row: &MissionRow, kind: AttentionKind, request_id: Optio
         terminal_reason: row.terminal_reason,
         outcome: reported.and_then(|r| r.outcome),
         summary: one_line(words, 200),
-        request_id,
+        request_id: None,
+        request_kind: None,
+        options: Vec::new(),
     }
 }
 

@@ -18,6 +18,7 @@ mod drive;
 mod finish;
 mod manager;
 mod prepare;
+mod requests;
 mod sockets;
 mod tail;
 mod verify;

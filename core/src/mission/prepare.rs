@@ -189,7 +189,7 @@ fn launch_plan(
         resume: row.session_started,
         model: row.model.clone(),
         effort: row.effort.as_deref().and_then(|text| sandboxed_domain::policy::effort("effort", text).ok()),
-        permission: PermissionMode::Bypass,
+        permission: permission(harness, workspace, row)?,
         instructions: if agent && row.boss.is_some() { instructions(row) } else { String::new() },
         mcp_servers,
         credentials: harness::host_credentials(harness),
@@ -202,6 +202,18 @@ fn launch_plan(
     plan.env.insert("SANDBOXED_SH_MISSION_ID".to_owned(), row.id.to_string());
     plan.env.insert("SANDBOXED_SH_MISSION_DIR".to_owned(), request.mission_dir);
     Ok(plan)
+}
+
+/// What was agreed on at its creation. A row of an older version has nothing: it gets what a new one would.
+fn permission(
+    harness: &dyn Harness,
+    workspace: &WorkspaceRow,
+    row: &MissionRow,
+) -> Result<PermissionMode, ApiError> {
+    match row.spec.permission_mode {
+        Some(mode) => Ok(mode),
+        None => sandboxed_domain::policy::permission_mode(harness, workspace.kind, None, None),
+    }
 }
 
 fn instructions(row: &MissionRow) -> String {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sandboxed_domain::api::{
-    ApiError, ErrorCode, EventBody, GitFacts, MissionView, Reported, VerificationView,
+    ApiError, ErrorCode, EventBody, GitFacts, MissionView, PermissionMode, Reported, VerificationView,
 };
 use sandboxed_domain::harness::FailureClass;
 use sandboxed_domain::mission::{MissionStatus, TerminalReason};
@@ -32,6 +32,8 @@ pub struct MissionSpec {
     pub timeout_seconds: Option<u64>,
     /// Start of the branch, as given.
     pub base: Option<String>,
+    /// Whether it asks; none in rows of older versions.
+    pub permission_mode: Option<PermissionMode>,
 }
 
 /// How the last turn ended, as the codec said.
@@ -173,6 +175,7 @@ impl MissionRow {
             backend: self.backend.clone(),
             model_override: self.model.clone(),
             model_effort: self.effort.clone(),
+            permission_mode: self.spec.permission_mode,
             workspace_id: self.workspace_id,
             parent_mission_id: self.parent,
             boss: self.boss.clone(),
@@ -464,7 +467,7 @@ pub fn delete_mission(tx: &Tx<'_>, id: Uuid) -> Result<(), StoreError> {
         "DELETE FROM stdin_writes WHERE run_id IN (SELECT id FROM runs WHERE mission_id = ?1)",
         [&id],
     )?;
-    for table in ["events", "runs", "messages", "attention", "requests"] {
+    for table in ["events", "runs", "messages", "attention", "requests", "rules"] {
         tx.execute(&format!("DELETE FROM {table} WHERE mission_id = ?1"), [&id])?;
     }
     tx.execute("DELETE FROM missions WHERE id = ?1", [&id])?;

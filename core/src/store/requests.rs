@@ -1,4 +1,4 @@
-//! Pending questions and permissions: answered once, kept across restarts.
+//! Pending questions, permissions and plans: answered once, kept across restarts; and the rules of missions.
 
 use chrono::Utc;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -27,6 +27,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RequestRow> {
             mission_id: parse_uuid(&row.get::<_, String>(1)?),
             kind: row.get(3)?,
             title: row.get(4)?,
+            options: list(row.get(8)?),
+            rule: row.get(9)?,
             detail: serde_json::from_str(&row.get::<_, String>(5)?).unwrap_or_default(),
             opened_at: parse_stamp(&row.get::<_, String>(6)?),
         },
@@ -35,7 +37,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RequestRow> {
     })
 }
 
-const COLUMNS: &str = "id, mission_id, run_id, kind, title, detail, opened_at, answered_at";
+fn list(text: Option<String>) -> Vec<String> {
+    text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+}
+
+const COLUMNS: &str = "id, mission_id, run_id, kind, title, detail, opened_at, answered_at, options, rule";
 
 /// The id under which people and bosses know a request. Harnesses count from zero in each process, so the run is
 /// part of it.
@@ -49,8 +55,8 @@ pub fn public_request_id(run: Uuid, harness_id: &str) -> String {
 /// SQLite's.
 pub fn open_request(tx: &Tx<'_>, run: Uuid, harness_id: &str, view: &RequestView) -> Result<(), StoreError> {
     tx.execute(
-        "INSERT INTO requests (id, mission_id, run_id, kind, title, detail, opened_at, harness_id) \
-         VALUES (?1,?2,?3,?4,?5,?6,?7,?8) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO requests (id, mission_id, run_id, kind, title, detail, opened_at, harness_id, options, rule) \
+         VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10) ON CONFLICT (id) DO NOTHING",
         params![
             view.request_id,
             view.mission_id.to_string(),
@@ -59,7 +65,9 @@ pub fn open_request(tx: &Tx<'_>, run: Uuid, harness_id: &str, view: &RequestView
             view.title,
             view.detail.to_string(),
             stamp(view.opened_at),
-            harness_id
+            harness_id,
+            serde_json::to_string(&view.options)?,
+            view.rule
         ],
     )?;
     Ok(())
@@ -90,6 +98,28 @@ pub fn answer_request(
         "UPDATE requests SET decision = ?2, answer = ?3, answered_at = ?4 WHERE id = ?1 AND answered_at IS NULL",
         params![id, serde_json::to_string(&decision)?, answer, stamp(Utc::now())],
     )? > 0)
+}
+
+/// Makes `rule` one of the mission's: equal requests are answered by it from now on.
+///
+/// # Errors
+/// SQLite's.
+pub fn add_rule(tx: &Tx<'_>, mission: Uuid, rule: &str, request: &str) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO rules (mission_id, rule, request_id, created_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+        params![mission.to_string(), rule, request, stamp(Utc::now())],
+    )?;
+    Ok(())
+}
+
+/// Whether the mission has this rule.
+///
+/// # Errors
+/// SQLite's.
+pub fn has_rule(connection: &Connection, mission: Uuid, rule: &str) -> Result<bool, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT 1 FROM rules WHERE mission_id = ?1 AND rule = ?2")?
+        .exists(params![mission.to_string(), rule])?)
 }
 
 /// An answer on its way to the harness.

@@ -84,6 +84,14 @@ CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
     r#"
 ALTER TABLE requests ADD COLUMN harness_id TEXT;
 "#,
+    r#"
+ALTER TABLE requests ADD COLUMN options TEXT;
+ALTER TABLE requests ADD COLUMN rule TEXT;
+CREATE TABLE rules (
+  mission_id TEXT NOT NULL, rule TEXT NOT NULL, request_id TEXT NOT NULL, created_at TEXT NOT NULL,
+  PRIMARY KEY (mission_id, rule)
+) STRICT;
+"#,
 ];
 
 /// Checks the file, sets the connection up and migrates.

@@ -37,6 +37,8 @@ fn finished(worker: Uuid) -> AttentionEvent {
         outcome: None,
         summary: String::new(),
         request_id: None,
+        request_kind: None,
+        options: Vec::new(),
     }
 }
 

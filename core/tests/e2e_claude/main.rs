@@ -11,6 +11,7 @@ mod faults;
 mod files;
 mod messages;
 mod outcomes;
+mod permissions;
 mod questions;
 mod stage;
 mod stopping;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::PermissionMode;
 use crate::mission::{MissionStatus, TerminalReason};
 
 /// `GET /api/health`.
@@ -33,6 +34,8 @@ pub struct CreateMissionParams {
     pub backend: Option<String>,
     pub model_override: Option<String>,
     pub model_effort: Option<String>,
+    /// `default`, `plan`, `accept_edits` or `bypass`; default bypass in a sandbox, default on the host.
+    pub permission_mode: Option<PermissionMode>,
     pub workspace_id: Option<String>,
     pub agent: Option<String>,
     pub config_profile: Option<String>,
@@ -51,6 +54,9 @@ pub struct MissionView {
     pub backend: String,
     pub model_override: Option<String>,
     pub model_effort: Option<String>,
+    /// Absent where nothing is asked for: missions of older versions.
+    #[serde(default)]
+    pub permission_mode: Option<PermissionMode>,
     pub workspace_id: Uuid,
     pub parent_mission_id: Option<Uuid>,
     pub boss: Option<String>,
@@ -125,14 +131,22 @@ pub struct ResumeMissionParams {
     pub content: Option<String>,
 }
 
-/// A pending question or permission.
+/// A pending question, permission or plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "names are the contract's")]
 pub struct RequestView {
     pub request_id: String,
     pub mission_id: Uuid,
+    /// `permission`, `question` or `plan`.
     pub kind: String,
     pub title: String,
+    /// Decisions that can be given, or answers that a question suggests.
+    #[serde(default)]
+    pub options: Vec<String>,
+    /// What `allow_always` would allow from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub rule: Option<String>,
     pub detail: Value,
     pub opened_at: DateTime<Utc>,
 }

@@ -21,6 +21,23 @@ pub struct Usage {
     pub cost_usd: Option<f64>,
 }
 
+/// Who answered a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Answerer {
+    /// The boss, by `answer_worker`.
+    Boss,
+    /// A person, by HTTP or the command line.
+    #[default]
+    User,
+    /// A rule of the mission: an equal request was allowed always before.
+    Rule,
+    /// The harness took the request back.
+    Harness,
+    /// The mission ended first.
+    End,
+}
+
 /// The payload of an event. The tag is the event's type in SQLite, in SSE and in filters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -53,8 +70,14 @@ pub enum EventBody {
     MissionStatusChanged { status: MissionStatus, terminal_reason: Option<TerminalReason> },
     /// A question or permission is waiting for an answer.
     RequestOpened { request_id: String, kind: String, title: String, detail: Value },
-    /// It was answered.
-    RequestAnswered { request_id: String, decision: String },
+    /// It was answered, or needs no answer any more (`withdrawn`).
+    RequestAnswered {
+        request_id: String,
+        decision: String,
+        /// Absent in events of older versions.
+        #[serde(default)]
+        by: Answerer,
+    },
     /// Tokens and cost of a finished turn.
     Usage(Usage),
     /// The worker reported its outcome by the tool.

@@ -124,6 +124,36 @@ impl Effort {
     }
 }
 
+/// Whether an agent asks before it acts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PermissionMode {
+    /// It asks for what is not allowed.
+    Default,
+    /// It reads and plans; its plan is a request, and with the approval it goes on as `default`.
+    Plan,
+    /// It asks, but not for edits of files.
+    AcceptEdits,
+    /// It asks for nothing: the sandbox is the boundary.
+    #[default]
+    Bypass,
+}
+
+impl PermissionMode {
+    /// All modes, the most careful first.
+    pub const ALL: [Self; 4] = [Self::Plan, Self::Default, Self::AcceptEdits, Self::Bypass];
+
+    /// As the wire spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Plan => "plan",
+            Self::AcceptEdits => "accept_edits",
+            Self::Bypass => "bypass",
+        }
+    }
+}
+
 /// Where a worker's sandbox comes from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -173,6 +203,11 @@ pub struct WorkerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Effort")]
     pub effort: Option<Effort>,
+    /// Whether it asks before it acts; its questions come as needs_input. Default: bypass in a sandbox, default on
+    /// the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PermissionMode")]
+    pub permission_mode: Option<PermissionMode>,
     /// Another workspace than the boss's: its id or name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
@@ -316,6 +351,13 @@ pub struct AttentionEvent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub request_id: Option<String>,
+    /// For needs_input: permission, question or plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub request_kind: Option<String>,
+    /// For needs_input: decisions, or answers that a question suggests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
 }
 
 /// A worker that is still at it.
@@ -501,13 +543,24 @@ pub enum Decision {
     Deny,
 }
 
+impl Decision {
+    /// As the wire spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::AllowAlways => "allow_always",
+            Self::Deny => "deny",
+        }
+    }
+}
+
 /// Parameters of `answer_worker`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AnswerWorkerParams {
     /// From the needs_input event.
     pub request_id: String,
-    /// For a permission: allow, allow_always or deny.
+    /// For a permission: allow, allow_always or deny. For a plan: allow or deny.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Decision")]
     pub decision: Option<Decision>,

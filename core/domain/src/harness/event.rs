@@ -74,10 +74,15 @@ pub enum HarnessEvent {
     Request {
         /// Id to answer with.
         request_id: String,
-        /// `permission` or `question`.
+        /// `permission`, `question` or `plan` (the approval of a plan).
         kind: String,
         /// One line.
         title: String,
+        /// Answers that a question suggests; empty for the other kinds.
+        options: Vec<String>,
+        /// What `allow_always` would allow from now on, for instance `Bash(git status)`. A later request of the same
+        /// mission with the same text is answered by that rule. None: it can only be allowed once.
+        rule: Option<String>,
         /// Everything needed to answer (tool name, input).
         detail: Value,
     },

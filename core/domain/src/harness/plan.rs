@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::api::Effort;
+pub use crate::api::PermissionMode;
 
 /// An MCP server to wire into a harness.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,20 +18,6 @@ pub struct McpServer {
     pub args: Vec<String>,
     /// Its environment; never a model key.
     pub env: BTreeMap<String, String>,
-}
-
-/// How the harness asks for permission.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum PermissionMode {
-    /// Ask for what is not allowed.
-    Default,
-    /// Plan only.
-    Plan,
-    /// Edits need no question.
-    AcceptEdits,
-    /// The sandbox is the boundary.
-    #[default]
-    Bypass,
 }
 
 /// Everything an adapter may need to know.
@@ -50,7 +37,7 @@ pub struct LaunchRequest {
     pub model: Option<String>,
     /// Effort.
     pub effort: Option<Effort>,
-    /// Permissions.
+    /// Whether it asks: one of [`super::Harness::permission_modes`].
     pub permission: PermissionMode,
     /// MCP servers.
     pub mcp_servers: Vec<McpServer>,

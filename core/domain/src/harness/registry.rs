@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::claudecode::ClaudeCode;
 use super::command::Command;
 use super::{Codec, LaunchPlan, LaunchRequest};
-use crate::api::{ApiError, AuthKind, Effort, ErrorCode};
+use crate::api::{ApiError, AuthKind, Effort, ErrorCode, PermissionMode};
 
 /// Whether a model decides or a program just runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +84,20 @@ pub trait Harness: Sync {
     /// Refuses a model or effort that cannot be this harness's (`ModelMismatch`, its hint lists what fits). A model
     /// that could be one and is not known comes with a warning, one sentence for the caller.
     fn check_model(&self, model: Option<&str>, effort: Option<Effort>) -> Result<Option<String>, ApiError>;
+
+    /// The permission modes that it really has.
+    fn permission_modes(&self) -> &'static [PermissionMode] {
+        match self.capabilities().requests {
+            true => &PermissionMode::ALL,
+            false => &[PermissionMode::Bypass],
+        }
+    }
+
+    /// Whether its session holds a message from the moment the turn begins, also when the model never answered. When
+    /// such a turn is taken up again the message is not repeated.
+    fn session_keeps_message(&self) -> bool {
+        false
+    }
 
     /// What to start.
     fn plan(&self, request: &LaunchRequest) -> Result<LaunchPlan, ApiError>;

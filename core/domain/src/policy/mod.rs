@@ -2,8 +2,10 @@
 
 mod budget;
 mod params;
+mod permission;
 mod validate;
 
 pub use budget::*;
 pub use params::*;
+pub use permission::*;
 pub use validate::*;

@@ -50,9 +50,10 @@ fn one(event: &HarnessEvent) -> String {
         HarnessEvent::ToolResult { id, result, is_error } => {
             format!("result {id} {} {}", if *is_error { "error" } else { "ok" }, short(result))
         }
-        HarnessEvent::Request { request_id, kind, title, detail } => {
+        HarnessEvent::Request { request_id, kind, title, options, rule, detail } => {
             let fields: Vec<_> = detail.as_object().unwrap().keys().map(String::as_str).collect();
-            format!("request {request_id} {kind} {} [{}]", json!(title), fields.join(" "))
+            let choice = format!("{} rule={}", json!(options), json!(rule));
+            format!("request {request_id} {kind} {} {choice} [{}]", json!(title), fields.join(" "))
         }
         HarnessEvent::RequestWithdrawn { request_id } => format!("withdrawn {request_id}"),
         HarnessEvent::MessageStarted { id } => format!("started {id}"),

@@ -125,6 +125,7 @@ fn spec(task: &Task, boss: &str, backend: &str, agent: bool) -> WorkerSpec {
         task_key: Some(task.name.to_owned()),
         model: None,
         effort: None,
+        permission_mode: None,
         workspace_id: None,
         isolation: None,
         working_directory: None,

@@ -110,6 +110,10 @@ impl Harness for ClaudeCode {
         }
     }
 
+    fn session_keeps_message(&self) -> bool {
+        true
+    }
+
     fn plan(&self, request: &LaunchRequest) -> Result<LaunchPlan, ApiError> {
         plan::plan(self, request)
     }
