@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::codec::describe_end;
 use super::{
     BackendKind, Capabilities, Codec, FailureClass, Harness, HarnessEvent, HostVariable, LaunchPlan,
-    LaunchRequest, PlannedFile, Readiness, StdinMode, environment,
+    LaunchRequest, PlannedFile, Program, Readiness, StdinMode, environment,
 };
 use crate::api::{ApiError, AuthKind, Decision, Effort, ErrorCode, Usage};
 use crate::policy::tail_at;
@@ -41,7 +41,7 @@ impl Harness for Command {
         }
     }
 
-    fn program(&self) -> Option<&'static str> {
+    fn program(&self) -> Option<&'static Program> {
         None
     }
 

@@ -10,10 +10,12 @@ mod environment;
 mod event;
 mod instructions;
 mod plan;
+mod programs;
 mod registry;
 
 pub use codec::*;
 pub use event::*;
 pub use instructions::*;
 pub use plan::*;
+pub use programs::*;
 pub use registry::*;

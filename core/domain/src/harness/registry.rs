@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::claudecode::ClaudeCode;
 use super::command::Command;
-use super::{Codec, LaunchPlan, LaunchRequest};
+use super::{Codec, LaunchPlan, LaunchRequest, Program};
 use crate::api::{ApiError, AuthKind, Effort, ErrorCode, PermissionMode};
 
 /// Whether a model decides or a program just runs.
@@ -69,8 +69,8 @@ pub trait Harness: Sync {
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
 
-    /// Name of its program, to be found on the host; `--version` prints its version first. `None`: needs none.
-    fn program(&self) -> Option<&'static str>;
+    /// Its program; `None`: needs none.
+    fn program(&self) -> Option<&'static Program>;
 
     /// Variables of the host that it may be given; the most preferred credential first.
     fn host_variables(&self) -> &'static [HostVariable];

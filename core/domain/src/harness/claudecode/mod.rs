@@ -31,7 +31,9 @@ mod result;
 
 use std::collections::BTreeMap;
 
-use super::{BackendKind, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest, Readiness};
+use super::{
+    BackendKind, CLAUDE, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest, Program, Readiness,
+};
 use crate::api::{ApiError, AuthKind, Effort, ErrorCode};
 
 const API_KEY: &str = "ANTHROPIC_API_KEY";
@@ -70,8 +72,8 @@ impl Harness for ClaudeCode {
         }
     }
 
-    fn program(&self) -> Option<&'static str> {
-        Some("claude")
+    fn program(&self) -> Option<&'static Program> {
+        Some(&CLAUDE)
     }
 
     fn host_variables(&self) -> &'static [HostVariable] {
