@@ -6,6 +6,7 @@ mod source;
 use std::collections::BTreeSet;
 use std::process::Command;
 
+use sandboxed_core::harness::{auto_install_variable, bootstrap_variable};
 use sandboxed_domain::api::{ErrorCode, EventBody};
 use sandboxed_domain::mission::{MissionStatus, TerminalReason};
 use schemars::{JsonSchema, schema_for};
@@ -59,6 +60,15 @@ fn settings_in_code() -> BTreeSet<String> {
         ["core/src", "core/client/src", "core/domain/src", "core/runner/src", "mcp-orchestrator/src"];
     let sources = folders.iter().flat_map(|folder| files(folder, ".rs"));
     sources.flat_map(|(_, text)| settings(&code(&text, true))).collect()
+}
+
+/// Settings whose names are put together: those of each agent's program. Not every backend is in every build.
+fn settings_of_programs() -> BTreeSet<String> {
+    use sandboxed_domain::harness::{CLAUDE, CODEX, GEMINI, GROK, NODE, OPENCODE};
+    let paths = [&CLAUDE, &CODEX, &OPENCODE, &GEMINI, &GROK, &NODE].map(|program| program.variable());
+    let backends = ["claudecode", "codex", "opencode", "gemini", "grok"];
+    let installing = backends.iter().flat_map(|id| [auto_install_variable(id), bootstrap_variable(id)]);
+    paths.into_iter().chain(installing).collect()
 }
 
 /// Routes with the names of their parameters left out: `/api/workspaces/:/exec`.
@@ -200,15 +210,16 @@ fn event_types_statuses_and_reasons_are_those_of_the_api() {
 
 #[test]
 fn every_setting_is_described_and_every_described_one_is_read() {
-    let known = settings_in_code();
+    let mut known = settings_in_code();
+    known.extend(settings_of_programs());
     let described = settings(&read(REFERENCE));
     let missing: Vec<_> = known.difference(&described).collect();
     assert!(missing.is_empty(), "{REFERENCE} does not describe {missing:?}");
     // Beside those of the program there is one of the tests.
-    let tests = settings(&read(".ci/test"));
+    let tests = settings(&(read(".ci/test") + &read(".ci/clis")));
     for (page, text) in pages() {
         for name in settings(&text) {
-            let exists = known.contains(&name) || tests.contains(&name) || name == "CLAUDE_CLI_PATH";
+            let exists = known.contains(&name) || tests.contains(&name);
             assert!(exists, "{page} names {name}, which nothing reads");
         }
     }

@@ -4,7 +4,6 @@ use sandboxed_domain::api::{ApiError, BackendAuthParams, BackendAuthResponse, Ba
 use sandboxed_domain::harness::{self, Harness};
 
 use super::App;
-use crate::harness::backend_status;
 use crate::store::blocking;
 
 impl App {
@@ -17,14 +16,17 @@ impl App {
             Some(id) => vec![harness::find(&id)?],
             None => harness::registry().to_vec(),
         };
+        let programs = self.workspaces.programs().clone();
         let rows: Vec<BackendStatus> =
-            blocking(move || wanted.into_iter().map(backend_status).collect()).await?;
+            blocking(move || wanted.into_iter().map(|harness| programs.backend_status(harness)).collect())
+                .await?;
         Ok(BackendAuthResponse { backends: rows })
     }
 
     /// Refuses what could not start anyway, with the reason.
     pub(super) async fn require_ready(&self, harness: &'static dyn Harness) -> Result<(), ApiError> {
-        let status = blocking(move || backend_status(harness)).await?;
+        let programs = self.workspaces.programs().clone();
+        let status = blocking(move || programs.backend_status(harness)).await?;
         if status.ready {
             return Ok(());
         }

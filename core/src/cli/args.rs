@@ -408,6 +408,15 @@ pub enum BackendVerb {
         #[command(flatten)]
         json: JsonArg,
     },
+    /// Install their programs from npm, for all sandboxes
+    Install {
+        /// Which, by their ids
+        #[arg(value_name = "BACKEND", required_unless_present = "all")]
+        backends: Vec<String>,
+        /// Every one
+        #[arg(long, conflicts_with = "backends")]
+        all: bool,
+    },
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use sandboxed_domain::api::BackendStatus;
+use sandboxed_domain::api::{ApiError, BackendStatus};
 use sandboxed_domain::harness::Harness;
 
-use super::programs;
+use super::install::{auto_install_variable, is_on};
+use super::programs::{Found, ProgramError, Programs};
+use super::version::version;
 
 /// The host's variables that this harness asks for. Empty ones count as absent.
 pub fn host_credentials(harness: &dyn Harness) -> BTreeMap<String, String> {
@@ -19,24 +21,41 @@ pub fn host_credentials(harness: &dyn Harness) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Whether a worker of this backend could start now, without asking the network. Blocks: it runs `--version` once.
-pub fn backend_status(harness: &dyn Harness) -> BackendStatus {
-    let found = match harness.program() {
-        Some(program) => programs::find_program(program).map(|path| programs::version(&path)),
-        None => Ok(String::new()),
-    };
-    let readiness = harness.readiness(&host_credentials(harness));
-    let (installed, version, missing) = match found {
-        Ok(version) => (true, version, None),
-        Err(error) => (false, String::new(), Some(format!("{}; {}", error.message, error.hint))),
-    };
-    BackendStatus {
-        backend: harness.id().to_owned(),
-        installed,
-        version,
-        ready: installed && readiness.ready,
-        auth: readiness.auth,
-        reason: missing.unwrap_or(readiness.reason),
-        default_model: harness.default_model().to_owned(),
+impl Programs {
+    /// Whether a worker of this backend could start now, without asking the network. Blocks: it may run `--version`.
+    pub fn backend_status(&self, harness: &dyn Harness) -> BackendStatus {
+        let readiness = harness.readiness(&host_credentials(harness));
+        let found = self.installed(harness);
+        let (installed, usable) = (matches!(found, Ok(Some(_))), found.is_ok());
+        let (found, missing) = match found {
+            Ok(found) => (found.unwrap_or_default(), None),
+            Err(error) => (Vec::new(), Some(format!("{}; {}", error.message, error.hint))),
+        };
+        let later = harness.program().filter(|_| usable && !installed);
+        let later = later.map(|p| format!("; {} {} is installed at first use", p.command, p.version));
+        BackendStatus {
+            backend: harness.id().to_owned(),
+            installed: installed || harness.program().is_none(),
+            version: version(&found),
+            source: found.last().map(|program| program.source).unwrap_or_default(),
+            program: found.last().map(|program| program.path().display().to_string()).unwrap_or_default(),
+            ready: usable && readiness.ready,
+            auth: readiness.auth,
+            reason: missing.unwrap_or_else(|| readiness.reason + &later.unwrap_or_default()),
+            default_model: harness.default_model().to_owned(),
+        }
+    }
+
+    /// The harness's program; none where it needs none, or where it will be installed at its first use.
+    fn installed(&self, harness: &dyn Harness) -> Result<Option<Vec<Found>>, ApiError> {
+        let Some(program) = harness.program() else { return Ok(None) };
+        match self.find(program) {
+            Ok(found) => Ok(Some(found)),
+            Err(ProgramError::Missing { .. }) if is_on(&auto_install_variable(harness.id())) => {
+                let possible = self.can_install(program).map_err(ProgramError::from);
+                possible.map(|()| None).map_err(|error| error.for_backend(harness))
+            }
+            Err(error) => Err(error.for_backend(harness)),
+        }
     }
 }

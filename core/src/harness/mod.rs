@@ -2,8 +2,12 @@
 
 mod credentials;
 mod files;
+mod install;
 mod programs;
+mod unpack;
+mod version;
 
 pub use credentials::*;
 pub use files::*;
+pub use install::*;
 pub use programs::*;

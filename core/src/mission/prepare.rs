@@ -16,11 +16,12 @@ use super::actor::{Actor, StepError};
 use super::manager::end_mission;
 use super::sockets::SOCKET_NAME;
 use crate::git;
-use crate::harness::{self, write_files};
+use crate::harness::{self, ProgramError, auto_install_variable, is_on, write_files};
 use crate::sandbox::{RunRequest, SandboxError};
 use crate::store::{
     self, MissionRow, RunKind, RunPhase, RunPlan, RunRow, StoreError, WorkspaceRow, blocking, io_error,
 };
+use crate::workspace::{Live, inside_argv, inside_own_program};
 
 /// Name of the MCP server with the worker's tools.
 const MCP_SERVER: &str = "orchestrator";
@@ -38,14 +39,15 @@ pub(super) async fn prepare(actor: &Actor<'_>, row: MissionRow) -> Result<(), St
         let (store, id) = (shared.store.clone(), actor.id);
         move |text: String| show(&store, id, text)
     };
-    shared.workspaces.ensure_running(&workspace, &progress).await?;
+    let live = shared.workspaces.ensure_running(&workspace, &progress).await?;
     let row = make_worktree(actor, row).await?;
     let directory = make_directories(actor, &row)?;
     shared.sockets.open(actor.id, &actor.mission_dir(&row))?;
     let harness = Actor::harness(&row)?;
+    install_program(actor, harness).await?;
     let prompt = take_prompt(actor, harness).await?;
     let content = prompt.as_ref().map(|(_, content)| content.clone()).unwrap_or_default();
-    let plan = launch_plan(actor, &row, &workspace, &directory, content)?;
+    let plan = launch_plan(actor, &row, &live, &directory, content)?;
     let host = workspace.kind == WorkspaceKind::Host;
     let mission_dir = actor.mission_dir(&row);
     let (directories, files) = (plan.directories.clone(), plan.files.clone());
@@ -83,6 +85,22 @@ async fn workspace_of(actor: &Actor<'_>, row: &MissionRow) -> Result<WorkspaceRo
             .field("workspace_id"),
         )
     })
+}
+
+/// Installs the harness's program at its first use, where a setting allows it.
+async fn install_program(actor: &Actor<'_>, harness: &'static dyn Harness) -> Result<(), StepError> {
+    let programs = actor.shared.workspaces.programs();
+    let Some(program) = harness.program() else { return Ok(()) };
+    let missing = matches!(programs.find(program), Err(ProgramError::Missing { .. }));
+    if !missing || !is_on(&auto_install_variable(harness.id())) {
+        return Ok(());
+    }
+    let told = {
+        let (store, id) = (actor.shared.store.clone(), actor.id);
+        move |text: String| show(&store, id, text)
+    };
+    let installed = programs.install(program, &told).await;
+    Ok(installed.map_err(|error| error.for_backend(harness))?)
 }
 
 /// Git's error with what to do.
@@ -157,18 +175,18 @@ async fn take_prompt(
 fn launch_plan(
     actor: &Actor<'_>,
     row: &MissionRow,
-    workspace: &WorkspaceRow,
+    live: &Live,
     directory: &str,
     prompt: String,
 ) -> Result<LaunchPlan, StepError> {
     let harness = Actor::harness(row)?;
     let mission_dir = actor.mission_dir(row).display().to_string();
-    let host = workspace.kind == WorkspaceKind::Host;
+    let host = matches!(live, Live::Host(_));
     let agent = harness.capabilities().kind == BackendKind::Agent;
     let mcp_servers = if harness.capabilities().mcp {
         vec![McpServer {
             name: MCP_SERVER.to_owned(),
-            command: crate::workspace::inside_program(host, "mcp-orchestrator")?,
+            command: inside_own_program(host, "mcp-orchestrator")?,
             args: Vec::new(),
             env: BTreeMap::from([
                 ("SANDBOXED_SH_API_URL".to_owned(), format!("unix:{mission_dir}/{SOCKET_NAME}")),
@@ -178,10 +196,7 @@ fn launch_plan(
     } else {
         Vec::new()
     };
-    let program = match harness.program() {
-        Some(program) => vec![crate::workspace::inside_program(host, program)?],
-        None => Vec::new(),
-    };
+    let program = inside_argv(actor.shared.workspaces.programs(), live, harness)?;
     let request = LaunchRequest {
         program,
         cwd: directory.to_owned(),
@@ -282,7 +297,7 @@ pub(super) async fn start(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Re
     let workspace = workspace_of(actor, &row).await?;
     let sandbox = actor.shared.workspaces.ensure_running(&workspace, &|_| ()).await?;
     let env = match run.kind {
-        RunKind::Turn => launch_plan(actor, &row, &workspace, &run.plan.cwd, String::new())?.env,
+        RunKind::Turn => launch_plan(actor, &row, &sandbox, &run.plan.cwd, String::new())?.env,
         RunKind::Verify => check_env(actor, &row),
     };
     let request = RunRequest {

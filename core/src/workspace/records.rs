@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use chrono::Utc;
 use sandboxed_domain::api::{ApiError, BuildProgress, ErrorCode, SandboxState, WorkspaceKind, WorkspaceView};
+use sandboxed_domain::harness::registry;
 use sandboxed_domain::sandbox::next_uid_base;
 use uuid::Uuid;
 
 use super::paths::{WorkspacePaths, short};
 use super::running::{Live, Places};
+use crate::harness::{Programs, bootstrap_variable, is_on};
 use crate::sandbox::CgroupTree;
 use crate::sandbox::image::{self, BUILD_PATIENCE, ImageRecipe, ImageStore};
 use crate::store::{self, Store, StoreError, WorkspaceRow, WorkspaceSpec, blocking, io_error};
@@ -26,6 +28,7 @@ pub struct Workspaces {
     pub(super) tree: Option<Arc<CgroupTree>>,
     pub(super) instance: String,
     pub(super) places: Arc<Places>,
+    pub(super) programs: Programs,
     images: Arc<ImageStore>,
 }
 
@@ -43,8 +46,9 @@ impl Workspaces {
             }
         };
         let images = Arc::new(ImageStore::new(data.join("images")));
-        let workspaces =
-            Self { data, store, tree, instance: instance.to_owned(), places: Arc::default(), images };
+        let programs = Programs::new(&data);
+        let instance = instance.to_owned();
+        let workspaces = Self { data, store, tree, instance, places: Arc::default(), programs, images };
         workspaces.ensure_host().await?;
         Ok(workspaces)
     }
@@ -202,7 +206,26 @@ impl Workspaces {
             let text = format!("{} {}", step.phase, step.detail).trim_end().to_owned();
             progress(BuildProgress { percent: step.percent, text });
         };
-        Ok(self.images.ensure(&recipe, BUILD_PATIENCE, told).await?.rootfs)
+        let image = self.images.ensure(&recipe, BUILD_PATIENCE, told).await?;
+        self.bootstrap(progress).await?;
+        Ok(image.rootfs)
+    }
+
+    /// Installs the programs that settings want in every image. They are shared, so this is done once.
+    async fn bootstrap(&self, progress: &(dyn Fn(BuildProgress) + Send + Sync)) -> Result<(), ApiError> {
+        for harness in registry() {
+            let Some(program) = harness.program().filter(|_| is_on(&bootstrap_variable(harness.id()))) else {
+                continue;
+            };
+            let told = |text| progress(BuildProgress { percent: 99, text });
+            self.programs.install(program, &told).await.map_err(|error| error.for_backend(*harness))?;
+        }
+        Ok(())
+    }
+
+    /// The agents' programs of this host.
+    pub fn programs(&self) -> &Programs {
+        &self.programs
     }
 
     /// Ends the workspace's sandbox with everything in it; its files stay.

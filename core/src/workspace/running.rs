@@ -223,7 +223,7 @@ impl Workspaces {
         for bind in &row.spec.binds {
             binds.extend(repository(Path::new(bind))?);
         }
-        binds.extend(program_binds());
+        binds.extend(program_binds(&self.programs)?);
         Ok(SandboxSpec {
             machine: format!("sbx-{}-{}", self.instance, short(row.id)),
             hostname: row.name.clone(),

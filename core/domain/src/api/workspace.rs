@@ -128,6 +128,21 @@ pub enum AuthKind {
     None,
 }
 
+/// Where a backend's program was found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProgramSource {
+    /// Nowhere, or it needs none.
+    #[default]
+    None,
+    /// Its `_CLI_PATH` variable names it.
+    Variable,
+    /// In `PATH`.
+    Path,
+    /// Installed by the platform, from npm.
+    Installed,
+}
+
 /// One row of `get_backend_auth_status` and `GET /api/backends`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BackendStatus {
@@ -137,6 +152,12 @@ pub struct BackendStatus {
     pub installed: bool,
     /// The program's version; empty when not installed.
     pub version: String,
+    /// Where the program comes from.
+    #[serde(default)]
+    pub source: ProgramSource,
+    /// Its file on the host; empty when there is none.
+    #[serde(default)]
+    pub program: String,
     /// Whether a worker could start now.
     pub ready: bool,
     /// How it would authenticate.

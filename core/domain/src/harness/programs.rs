@@ -245,7 +245,9 @@ mod tests {
     fn every_pin_is_used() {
         let used: Vec<&str> = ALL
             .iter()
-            .flat_map(|p| std::iter::once(p.version).chain(p.packages.iter().map(|package| package.integrity)))
+            .flat_map(|p| {
+                std::iter::once(p.version).chain(p.packages.iter().map(|package| package.integrity))
+            })
             .collect();
         for line in PINS.lines().filter(|line| !line.starts_with('#')) {
             let (name, value) = line.split_once('=').unwrap();

@@ -4,11 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use sandboxed_domain::api::ApiError;
-use sandboxed_domain::harness::registry;
+use sandboxed_domain::harness::{Program, registry};
 use toml_edit::{Array, DocumentMut, Item, Table, value};
 
 use super::{MAX_WAIT, SERVER};
-use crate::harness::path_variable;
+use crate::harness::{auto_install_variable, bootstrap_variable};
 
 /// Longest start of the server in seconds: the daemon may have to be started first.
 const STARTUP_SECONDS: i64 = 30;
@@ -84,10 +84,15 @@ pub(super) fn merge(old: &str, program: &Path) -> Result<String, ApiError> {
 /// What the user lists already, then ours: settings, and programs and credentials of every harness.
 fn variables(old: Option<&Item>) -> Array {
     let mut variables = old.and_then(Item::as_array).cloned().unwrap_or_default();
-    let programs = registry().iter().filter_map(|harness| harness.program()).map(path_variable);
+    let programs = registry().iter().filter_map(|harness| harness.program()).map(Program::variable);
     let credentials =
         registry().iter().flat_map(|harness| harness.host_variables()).map(|found| found.name.to_owned());
-    for name in SETTINGS.map(str::to_owned).into_iter().chain(programs).chain(credentials) {
+    let installing = registry()
+        .iter()
+        .filter(|harness| harness.program().is_some())
+        .flat_map(|harness| [auto_install_variable(harness.id()), bootstrap_variable(harness.id())]);
+    let all = SETTINGS.map(str::to_owned).into_iter().chain(programs).chain(installing).chain(credentials);
+    for name in all {
         if !variables.iter().any(|listed| listed.as_str() == Some(&name)) {
             variables.push(name);
         }
@@ -110,7 +115,7 @@ startup_timeout_sec = 30
 tool_timeout_sec = 3700
 default_tools_approval_mode = "approve"
 supports_parallel_tool_calls = true
-env_vars = ["SANDBOXED_SH_DATA_DIR", "SANDBOXED_SH_HOST", "SANDBOXED_SH_PORT", "SANDBOXED_SH_API_URL", "SANDBOXED_SH_TOKEN", "SANDBOXED_SH_TOKEN_FILE", "SANDBOXED_SH_PROGRAM", "SANDBOXED_SH_MAX_PARALLEL", "SANDBOXED_SH_LOG", "SANDBOXED_SH_LOG_FORMAT", "CLAUDE_CLI_PATH", "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_BASE_URL", "CLAUDE_CODE_MAX_RETRIES"]
+env_vars = ["SANDBOXED_SH_DATA_DIR", "SANDBOXED_SH_HOST", "SANDBOXED_SH_PORT", "SANDBOXED_SH_API_URL", "SANDBOXED_SH_TOKEN", "SANDBOXED_SH_TOKEN_FILE", "SANDBOXED_SH_PROGRAM", "SANDBOXED_SH_MAX_PARALLEL", "SANDBOXED_SH_LOG", "SANDBOXED_SH_LOG_FORMAT", "CLAUDE_CLI_PATH", "SANDBOXED_SH_AUTO_INSTALL_CLAUDECODE", "SANDBOXED_SH_BOOTSTRAP_CLAUDECODE", "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_BASE_URL", "CLAUDE_CODE_MAX_RETRIES"]
 "#;
 
     #[test]

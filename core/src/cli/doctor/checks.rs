@@ -6,11 +6,11 @@ use std::path::Path;
 
 use sandboxed_client::daemon::{Auth, status};
 use sandboxed_client::{Ownership, Settings};
-use sandboxed_domain::harness::registry;
+use sandboxed_domain::harness::{Harness, registry};
 
 use crate::cli::{daemon, inside};
 use crate::daemon::max_parallel;
-use crate::harness::backend_status;
+use crate::harness::Programs;
 use crate::sandbox::Check;
 
 /// An image, its build and some worktrees: 2 GiB.
@@ -31,13 +31,19 @@ pub(super) async fn all() -> Vec<Check> {
     // The runner is in the sandbox's list.
     found.push(program("mcp-orchestrator"));
     found.push(slots());
-    found.extend(registry().iter().map(|harness| {
-        let status = backend_status(*harness);
-        let detail = format!("{} {}", status.reason, status.version).trim().to_owned();
-        let result = if status.ready { Ok(detail.clone()) } else { Err(detail.clone()) };
-        Check { required: false, ..check(harness.id(), result, &detail) }
-    }));
+    if let Ok(settings) = Settings::from_env() {
+        let programs = Programs::new(&settings.data_dir);
+        found.extend(registry().iter().map(|harness| backend(&programs, *harness)));
+    }
     found
+}
+
+fn backend(programs: &Programs, harness: &'static dyn Harness) -> Check {
+    let status = programs.backend_status(harness);
+    let detail = format!("{} {}", status.reason, status.version).trim().to_owned();
+    let place = if status.program.is_empty() { String::new() } else { format!(" ({})", status.program) };
+    let result = if status.ready { Ok(detail.clone() + &place) } else { Err(detail.clone()) };
+    Check { required: false, ..check(harness.id(), result, &detail) }
 }
 
 fn check(name: &'static str, found: Result<String, String>, mend: &str) -> Check {

@@ -32,7 +32,8 @@ mod result;
 use std::collections::BTreeMap;
 
 use super::{
-    BackendKind, CLAUDE, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest, Program, Readiness,
+    BackendKind, CLAUDE, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest, Program,
+    Readiness,
 };
 use crate::api::{ApiError, AuthKind, Effort, ErrorCode};
 
