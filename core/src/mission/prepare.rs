@@ -181,7 +181,7 @@ fn launch_plan(
 ) -> Result<LaunchPlan, StepError> {
     let harness = Actor::harness(row)?;
     let mission_dir = actor.mission_dir(row).display().to_string();
-    let host = matches!(live, Live::Host(_));
+    let host = live.kind() == WorkspaceKind::Host;
     let agent = harness.capabilities().kind == BackendKind::Agent;
     let mcp_servers = if harness.capabilities().mcp {
         vec![McpServer {
@@ -204,7 +204,7 @@ fn launch_plan(
         resume: row.session_started,
         model: row.model.clone(),
         effort: row.effort.as_deref().and_then(|text| sandboxed_domain::policy::effort("effort", text).ok()),
-        permission: permission(harness, workspace, row)?,
+        permission: permission(harness, live.kind(), row)?,
         instructions: if agent && row.boss.is_some() { instructions(row) } else { String::new() },
         mcp_servers,
         credentials: harness::host_credentials(harness),
@@ -222,12 +222,12 @@ fn launch_plan(
 /// What was agreed on at its creation. A row of an older version has nothing: it gets what a new one would.
 fn permission(
     harness: &dyn Harness,
-    workspace: &WorkspaceRow,
+    kind: WorkspaceKind,
     row: &MissionRow,
 ) -> Result<PermissionMode, ApiError> {
     match row.spec.permission_mode {
         Some(mode) => Ok(mode),
-        None => sandboxed_domain::policy::permission_mode(harness, workspace.kind, None, None),
+        None => sandboxed_domain::policy::permission_mode(harness, kind, None, None),
     }
 }
 

@@ -34,6 +34,14 @@ pub enum Live {
 }
 
 impl Live {
+    /// Which kind of workspace it is.
+    pub fn kind(&self) -> WorkspaceKind {
+        match self {
+            Self::Container(_) => WorkspaceKind::Container,
+            Self::Host(_) => WorkspaceKind::Host,
+        }
+    }
+
     /// Its runs.
     pub fn runner(&self) -> &RunnerHandle {
         match self {
