@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::os::fd::AsRawFd;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
@@ -20,36 +20,53 @@ pub const SOCKET_NAME: &str = "api.sock";
 /// The open sockets.
 #[derive(Default)]
 pub(super) struct Sockets {
-    serve: OnceLock<ServeSocket>,
-    open: Mutex<HashMap<Uuid, CancellationToken>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    serve: Option<ServeSocket>,
+    open: HashMap<Uuid, CancellationToken>,
+    /// Bound by adopted missions before there is anybody to serve them; who connects meanwhile waits.
+    unserved: Vec<(Uuid, UnixListener, CancellationToken)>,
 }
 
 impl Sockets {
     pub fn serve_with(&self, serve: ServeSocket) {
-        if self.serve.set(serve).is_err() {
+        let mut state = self.state();
+        for (mission, listener, token) in std::mem::take(&mut state.unserved) {
+            serve(mission, listener, token);
+        }
+        if state.serve.replace(serve).is_some() {
             tracing::error!("the mission sockets are served already");
         }
     }
 
     /// Opens the mission's socket in `directory`, replacing one that a former daemon left.
     pub fn open(&self, mission: Uuid, directory: &Path) -> Result<(), StoreError> {
-        let Some(serve) = self.serve.get() else { return Ok(()) };
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.contains_key(&mission) {
+        let mut state = self.state();
+        if state.open.contains_key(&mission) {
             return Ok(());
         }
         let listener = bind(directory).map_err(|source| io_error(&directory.join(SOCKET_NAME), &source))?;
         let token = CancellationToken::new();
-        open.insert(mission, token.clone());
-        serve(mission, listener, token);
+        state.open.insert(mission, token.clone());
+        match &state.serve {
+            Some(serve) => serve(mission, listener, token),
+            None => state.unserved.push((mission, listener, token)),
+        }
         Ok(())
     }
 
     /// Closes it: its rights end with the mission's work.
     pub fn close(&self, mission: Uuid) {
-        if let Some(token) = self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&mission) {
+        if let Some(token) = self.state().open.remove(&mission) {
             token.cancel();
         }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -62,4 +79,27 @@ fn bind(directory: &Path) -> std::io::Result<UnixListener> {
         _ => {}
     }
     UnixListener::bind(&path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_that_was_opened_before_it_could_be_served_is_served_all_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let (sockets, mission) = (Sockets::default(), Uuid::new_v4());
+        sockets.open(mission, directory.path()).unwrap();
+        let early = std::os::unix::net::UnixStream::connect(directory.path().join(SOCKET_NAME));
+        assert!(early.is_ok(), "who connects meanwhile waits");
+        let (served, seen) = mpsc::channel();
+        sockets.serve_with(Arc::new(move |id, _, token| served.send((id, token)).unwrap()));
+        let (id, token) = seen.try_recv().unwrap();
+        sockets.open(mission, directory.path()).unwrap();
+        assert!(id == mission && seen.try_recv().is_err(), "once");
+        sockets.close(mission);
+        assert!(token.is_cancelled());
+    }
 }
