@@ -1,12 +1,10 @@
-//! Instructions, settings and wiring are in force, in the mission's own directory only; the key is nowhere.
-
-use std::path::Path;
+//! Instructions, settings and wiring are in force, in the mission's own directory only.
 
 use sandboxed_domain::api::EventBody;
 use sandboxed_testkit::stub::Step;
 use serde_json::{Value, json};
 
-use crate::stage::{BOSS, KEY, Stage, end_of, processes_with, report, worker_with};
+use crate::stage::{Stage, report, worker_with};
 use crate::support::git;
 
 #[tokio::test]
@@ -62,58 +60,4 @@ async fn a_workers_files_are_in_force_and_the_users_own_stay_and_are_seen() {
         record.worker_id.to_string()
     );
     stage.finish().await;
-}
-
-#[tokio::test]
-async fn the_key_reaches_the_model_server_and_nothing_else() {
-    let gate = "mkfifo gate; cat gate; env | grep -c ANTHROPIC_API_KEY";
-    let stage = Stage::with([Step::bash(gate), report("DONE", "ok"), Step::text("Done.")]).await;
-    let id =
-        stage.worker(worker_with("go [[s]]", json!({"verification_command": "! env | grep sk-test"}))).await;
-    stage.event(id, |body| matches!(body, EventBody::ToolCall { .. })).await;
-    assert_eq!(processes_with(KEY), [], "in an argument");
-    let directory = stage.mission_dir(id).await;
-    let serves = |pid: &i32| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == directory);
-    let mut servers = processes_with("/opt/sandboxed-sh/bin/mcp-orchestrator");
-    servers.retain(|(pid, line)| line.starts_with('/') && serves(pid));
-    assert_eq!(servers.len(), 1, "the worker's tools are served: {servers:#?}");
-    for (pid, line) in servers {
-        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        assert!(!String::from_utf8_lossy(&environment).contains(KEY), "in the environment of {line}");
-    }
-    stage.open_gate(&directory.join("gate")).await;
-    let record = stage.end(id).await;
-    assert_eq!(record.verification.as_ref().unwrap().exit_code, Some(0), "{:?} {record:?}", end_of(&record));
-    assert_eq!(stage.request("s/0").await.key, KEY);
-
-    let client = stage.daemon.client();
-    let mut answers = serde_json::to_string(&stage.daemon.events(id).await).unwrap();
-    for view in ["result", "transcript", "log"] {
-        let answer: Value =
-            stage.daemon.call(BOSS, "get_worker", json!({"worker_id": id, "view": view})).await;
-        answers.push_str(&answer.to_string());
-    }
-    answers.push_str(&serde_json::to_string(&client.mission(id).await.unwrap()).unwrap());
-    answers.push_str(&serde_json::to_string(&client.backends().await.unwrap()).unwrap());
-    answers.push_str(&client.diagnostics("claudecode").await.unwrap().to_string());
-    assert!(!answers.contains(KEY), "in an answer");
-    assert_eq!(files_with(KEY.as_bytes(), stage.daemon.root()), Vec::<String>::new());
-    stage.finish().await;
-}
-
-/// Regular files below a directory that hold the bytes.
-fn files_with(needle: &[u8], directory: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory).unwrap().flatten() {
-        let (path, kind) = (entry.path(), entry.file_type().unwrap());
-        if kind.is_dir() {
-            found.extend(files_with(needle, &path));
-        } else if kind.is_file() {
-            let bytes = std::fs::read(&path).unwrap_or_default();
-            if bytes.windows(needle.len()).any(|window| window == needle) {
-                found.push(path.display().to_string());
-            }
-        }
-    }
-    found
 }

@@ -1,18 +1,17 @@
-//! Workers and missions with the real Claude Code in real sandboxes, against the stub model server. Needs the CLI, see
+//! Rules that want an agent, and no matter which, and what is Claude Code's own: with the real CLI in real sandboxes,
+//! against the stub model server. What every agent does is in `e2e_harness`. Needs the CLI, see
 //! `sandboxed_testkit::cli`; without it the tests fail. To run all others: `-E 'not binary(e2e_claude)'`.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 #![expect(clippy::print_stderr, reason = "a failing test tells the daemon's log")]
 
+#[path = "../agents/mod.rs"]
+mod agents;
 #[path = "../support/mod.rs"]
 mod support;
 
-mod crashes;
-mod faults;
 mod files;
 mod messages;
 mod outcomes;
 mod permissions;
 mod questions;
 mod stage;
-mod stopping;
-mod turns;

@@ -4,15 +4,14 @@ use std::collections::BTreeSet;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use sandboxed_domain::api::EventBody;
+use sandboxed_domain::api::{Event, EventBody};
 use sandboxed_domain::mission::{MissionStatus as S, Outcome, ReportedBy, TerminalReason as R};
 use sandboxed_testkit::stub::{Script, Step};
 use uuid::Uuid;
 
-use crate::stage::{Stage, end_of, processes_with, report, word_of, worker};
+use crate::agents::{Case, Stage, end_of, processes_of, processes_with, report, word_of};
 
-#[tokio::test]
-async fn a_cli_that_is_killed_failed_by_itself_and_its_session_goes_on() {
+pub async fn an_agent_that_is_killed_failed_and_its_session_goes_on(case: &Case) {
     let mark = format!("marked-{}", Uuid::new_v4());
     let script = Script::default()
         .scenario(
@@ -20,14 +19,12 @@ async fn a_cli_that_is_killed_failed_by_itself_and_its_session_goes_on() {
             [Step::bash(&format!("touch started; perl -e 'sleep 315 # {mark}'")), Step::text("never")],
         )
         .scenario("second", [Step::text("DONE: recovered")]);
-    let stage = Stage::new(script).await;
-    let id = stage.worker(worker("the marmalade task [[first]]")).await;
-    stage.event(id, |body| matches!(body, EventBody::ToolCall { .. })).await;
-    let directory = stage.mission_dir(id).await;
-    stage.until_file(&directory.join("started")).await;
-    let cli = processes_with(directory.join(".claude/settings.local.json").to_str().unwrap());
-    assert_eq!(cli.len(), 1, "{cli:#?}");
-    kill(Pid::from_raw(cli[0].0), Signal::SIGKILL).unwrap();
+    let stage = Stage::new(&[case], script).await;
+    let id = stage.worker(case.worker("the marmalade task [[first]]")).await;
+    stage.made(id, "started").await;
+    let all = processes_of(id);
+    assert!(all.len() > 1 && all[1..].iter().any(|process| process.parent == all[0].pid), "{all:#?}");
+    kill(Pid::from_raw(all[0].pid), Signal::SIGKILL).unwrap();
     let record = stage.end(id).await;
     // The runner lived and saw it die: the harness failed, the runner was not lost.
     assert_eq!(end_of(&record), (S::Failed, Some(R::HarnessError)), "{record:#?}");
@@ -35,22 +32,21 @@ async fn a_cli_that_is_killed_failed_by_itself_and_its_session_goes_on() {
     assert_eq!(processes_with(&mark), [], "its tool died with it");
     let second = stage.resume(id, "go on [[second]]").await;
     assert_eq!(end_of(&second), (S::Completed, Some(R::Done)), "{second:#?}");
-    assert!(stage.conversation("second/0").await.contains("the marmalade task"));
+    let said = stage.conversation("second/0").await;
+    assert!(said.contains("the marmalade task"), "{said}");
     stage.finish().await;
 }
 
-#[tokio::test]
-async fn a_turn_goes_on_without_its_daemon_and_is_told_once_when_it_is_back() {
+pub async fn a_turn_goes_on_without_its_daemon_and_is_told_once(case: &Case) {
     let steps = [
         Step { text: Some("One.".into()), ..Step::bash("mkfifo gate; cat gate; echo opened") },
         Step { thinking: Some("Alone.".into()), text: Some("Two.".into()), ..Step::bash("echo alone") },
         Step { text: Some("Three.".into()), ..report("DONE", "without a daemon") },
         Step::text("Four."),
     ];
-    let mut stage = Stage::with(steps).await;
-    let id = stage.worker(worker("go [[s]]")).await;
-    stage.event(id, |body| matches!(body, EventBody::ToolCall { .. })).await;
-    let gate = stage.mission_dir(id).await.join("gate");
+    let mut stage = Stage::with(case, steps).await;
+    let id = stage.worker(case.worker("go [[s]]")).await;
+    let gate = stage.made(id, "gate").await;
     let before = stage.daemon.events(id).await;
     stage.daemon.kill9();
     stage.open_gate(&gate).await;
@@ -64,27 +60,25 @@ async fn a_turn_goes_on_without_its_daemon_and_is_told_once_when_it_is_back() {
 
     let events = stage.daemon.events(id).await;
     assert_eq!(events[..before.len()], before[..], "what was written stays");
+    told_once(&events);
+    assert_eq!(stage.answers(), ["s/0", "s/1", "s/2", "s/3"]);
+    stage.finish().await;
+}
+
+fn told_once(events: &[Event]) {
     assert!(events.is_sorted_by(|a, b| a.sequence < b.sequence));
-    let text: String = events
-        .iter()
-        .filter_map(|event| match &event.body {
-            EventBody::TextDelta { content } => Some(content.as_str()),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(text, "One.Two.Three.Four.");
-    let (mut calls, mut results) = (Vec::new(), Vec::new());
-    for event in &events {
+    let (mut text, mut calls, mut results, mut reports) = (String::new(), Vec::new(), Vec::new(), 0);
+    for event in events {
         match &event.body {
+            EventBody::TextDelta { content } => text.push_str(content),
             EventBody::ToolCall { tool_call_id, .. } => calls.push(tool_call_id.clone()),
             EventBody::ToolResult { tool_call_id, .. } => results.push(tool_call_id.clone()),
+            EventBody::OutcomeReported { .. } => reports += 1,
             _ => {}
         }
     }
+    assert_eq!(text, "One.Two.Three.Four.");
     assert_eq!((calls.len(), &calls), (3, &results));
     assert_eq!(calls.iter().collect::<BTreeSet<_>>().len(), 3);
-    let reports = events.iter().filter(|event| matches!(event.body, EventBody::OutcomeReported { .. }));
-    assert_eq!(reports.count(), 1);
-    assert_eq!(stage.answers(), ["s/0", "s/1", "s/2", "s/3"]);
-    stage.finish().await;
+    assert_eq!(reports, 1);
 }

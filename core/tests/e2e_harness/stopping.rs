@@ -8,41 +8,41 @@ use sandboxed_testkit::stub::{Outcome, Script, Step};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::stage::{BOSS, SOON, Stage, end_of, processes_with, worker, worker_with};
+use crate::agents::{BOSS, Case, SOON, Stage, end_of, processes_of, processes_with};
+
+/// Interrupt, TERM and KILL together take no longer.
+const LONGEST_STOP: Duration = Duration::from_secs(8);
 
 /// Cancels as the boss; the answer comes at once, the end soon.
 async fn cancel(stage: &Stage, id: Uuid) {
+    let asked = Instant::now();
     let answer: CancelWorkerResponse =
         stage.daemon.call(BOSS, "cancel_worker", json!({"worker_ids": [id]})).await;
     assert_eq!(answer.cancelled, [id.to_string()]);
+    let record = stage.end(id).await;
+    assert_eq!(end_of(&record), (S::Cancelled, Some(R::CancelledByBoss)), "{record:#?}");
+    assert!(asked.elapsed() < LONGEST_STOP, "{:?}", asked.elapsed());
 }
 
-#[tokio::test]
-async fn a_cancel_in_the_middle_of_a_text_ends_the_turn_and_keeps_what_was_said() {
+pub async fn a_cancel_in_a_text_ends_the_turn_and_keeps_the_session(case: &Case) {
     let script = Script::default()
         .scenario("hang", [Step { hang: true, ..Step::text("I am going to say a lot and stop") }])
         .scenario("next", [Step::text("DONE")]);
-    let stage = Stage::new(script).await;
-    let id = stage.worker(worker("go [[hang]]")).await;
+    let stage = Stage::new(&[case], script).await;
+    let id = stage.worker(case.worker("go [[hang]]")).await;
     stage.event(id, |body| matches!(body, EventBody::TextDelta { .. })).await;
-    let settings = stage.mission_dir(id).await.join(".claude/settings.local.json").display().to_string();
-    assert_eq!(processes_with(&settings).len(), 1);
-    let asked = Instant::now();
     cancel(&stage, id).await;
-    let record = stage.end(id).await;
-    assert_eq!(end_of(&record), (S::Cancelled, Some(R::CancelledByBoss)), "{record:#?}");
-    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
     stage.stub.wait_for_request(|request| request.outcome == Outcome::ClientLeft, SOON).await.unwrap();
-    assert_eq!(processes_with(&settings), []);
+    assert_eq!(processes_of(id), []);
     // The session outlives it.
     let resumed = stage.resume(id, "and now [[next]]").await;
     assert_eq!(end_of(&resumed), (S::Completed, Some(R::Done)), "{resumed:#?}");
-    assert!(stage.conversation("next/0").await.contains("go [[hang]]"));
+    let said = stage.conversation("next/0").await;
+    assert!(said.contains("go [[hang]]"), "{said}");
     stage.finish().await;
 }
 
-#[tokio::test]
-async fn a_cancel_in_the_middle_of_a_tool_leaves_nothing_of_the_tool() {
+pub async fn a_cancel_in_a_tool_leaves_nothing_of_the_tool(case: &Case) {
     let mark = format!("marked-{}", Uuid::new_v4());
     // Children that leave the group, ignore TERM and would outlive their parent.
     let tool = format!(
@@ -50,35 +50,38 @@ async fn a_cancel_in_the_middle_of_a_tool_leaves_nothing_of_the_tool() {
          nohup perl -e 'sleep 312 # {mark}' >/dev/null 2>&1 & \
          touch started; perl -e 'sleep 313 # {mark}'"
     );
-    let stage = Stage::with([Step::bash(&tool), Step::text("never")]).await;
-    let id = stage.worker(worker("go [[s]]")).await;
-    stage.event(id, |body| matches!(body, EventBody::ToolCall { .. })).await;
-    let started = stage.mission_dir(id).await.join("started");
-    stage.until_file(&started).await;
+    let stage = Stage::with(case, [Step::bash(&tool), Step::text("never")]).await;
+    let id = stage.worker(case.worker("go [[s]]")).await;
+    stage.made(id, "started").await;
     cancel(&stage, id).await;
-    let record = stage.end(id).await;
-    assert_eq!(end_of(&record), (S::Cancelled, Some(R::CancelledByBoss)), "{record:#?}");
     assert_eq!(processes_with(&mark), []);
+    assert_eq!(processes_of(id), []);
     assert_eq!(stage.answers(), ["s/0"]);
     stage.finish().await;
 }
 
-#[tokio::test]
-async fn a_turn_that_hangs_ends_at_its_time_with_nothing_left() {
+pub async fn a_turn_that_hangs_ends_at_its_time(case: &Case) {
     let mark = format!("marked-{}", Uuid::new_v4());
     let script = Script::default()
         .scenario("text", [Step { hang: true, ..Step::text("I never get any further than this") }])
         .scenario("tool", [Step::bash(&format!("perl -e 'sleep 314 # {mark}'")), Step::text("never")]);
-    let stage = Stage::new(script).await;
-    let two = json!({"timeout_seconds": 4});
-    let ids =
-        stage.create(json!([worker_with("a [[text]]", two.clone()), worker_with("b [[tool]]", two)])).await;
+    let stage = Stage::new(&[case], script).await;
+    let seconds = case.start.as_secs();
+    let timed = json!({"timeout_seconds": seconds});
+    let workers =
+        json!([case.worker_with("a [[text]]", timed.clone()), case.worker_with("b [[tool]]", timed)]);
+    let ids = stage.create(workers).await;
     stage.daemon.wait_all(BOSS, &ids).await;
     for id in ids {
         let record = stage.daemon.record(BOSS, id).await;
         assert_eq!(end_of(&record), (S::Failed, Some(R::TimedOut)), "{record:#?}");
-        assert!((4.0..20.0).contains(&record.seconds), "{}", record.seconds);
+        let longest = (case.start + LONGEST_STOP).as_secs_f64();
+        assert!((case.start.as_secs_f64()..longest).contains(&record.seconds), "{}", record.seconds);
+        assert_eq!(processes_of(id), []);
     }
     assert_eq!(processes_with(&mark), []);
+    let mut answers = stage.answers();
+    answers.sort();
+    assert_eq!(answers, ["text/0", "tool/0"], "both had got so far");
     stage.finish().await;
 }

@@ -4,28 +4,28 @@ use sandboxed_domain::mission::{MissionStatus as S, TerminalReason as R};
 use sandboxed_testkit::stub::{Script, Step, StreamError};
 use serde_json::{Value, json};
 
-use crate::stage::{BOSS, Stage, end_of, word_of, worker, worker_with};
+use crate::agents::{BOSS, Case, Stage, end_of, word_of};
+use crate::support::git;
 
-#[tokio::test]
-async fn a_failing_provider_is_told_by_kind_and_never_taken_for_a_success() {
+pub async fn a_failing_provider_is_told_by_kind(case: &Case) {
     let overloaded = StreamError { kind: "overloaded_error".into(), message: "Overloaded".into() };
     let script = Script::default()
         .scenario("limit", [Step::error(429)])
         .scenario("key", [Step::error(401)])
         .scenario("down", [Step::error(503)])
         .scenario("nomodel", [Step::error(404)])
-        .scenario("cut", [Step { disconnect_after: Some(3), ..Step::text("DONE") }])
-        .scenario("stream", [Step { stream_error: Some(overloaded), ..Step::text("DONE") }]);
-    let stage = Stage::new(script).await;
+        .scenario("stream", [Step { stream_error: Some(overloaded), ..Step::text("DONE") }])
+        .scenario("cut", [Step { disconnect_after: Some(3), ..Step::text("DONE") }]);
+    let stage = Stage::new(&[case], script).await;
     let wanted = [
         ("limit", R::RateLimited),
         ("key", R::AuthError),
         ("down", R::HarnessError),
         ("nomodel", R::HarnessError),
-        ("cut", R::HarnessError),
         ("stream", R::HarnessError),
+        ("cut", R::HarnessError),
     ];
-    let workers: Vec<_> = wanted.iter().map(|(name, _)| worker(&format!("go [[{name}]]"))).collect();
+    let workers: Vec<_> = wanted.iter().map(|(name, _)| case.worker(&format!("go [[{name}]]"))).collect();
     let ids = stage.create(json!(workers)).await;
     stage.daemon.wait_all(BOSS, &ids).await;
     for (id, (name, reason)) in ids.into_iter().zip(wanted) {
@@ -37,31 +37,28 @@ async fn a_failing_provider_is_told_by_kind_and_never_taken_for_a_success() {
     stage.finish().await;
 }
 
-#[tokio::test]
-async fn a_fault_that_passes_is_survived() {
+pub async fn a_passing_fault_is_survived(case: &Case) {
     let mut limit = Step { times: Some(1), text: Some("DONE: in the end".into()), ..Step::error(429) };
     limit.error.as_mut().unwrap().retry_after = Some(1);
-    let stage = Stage::with([limit]).await;
-    let record = stage.run(worker("go [[s]]")).await;
+    let stage = Stage::with(case, [limit]).await;
+    let record = stage.run(case.worker("go [[s]]")).await;
     assert_eq!(end_of(&record), (S::Completed, Some(R::Done)), "{record:#?}");
     assert_eq!(record.reported.summary, "in the end");
     assert_eq!(record.error, None);
     stage.finish().await;
 }
 
-#[tokio::test]
-async fn a_model_of_somebody_else_is_refused_before_anything_is_made() {
-    let stage = Stage::with([Step::text("DONE")]).await;
-    let params =
-        json!({"workers": [worker_with("go [[s]]", json!({"model": "gpt-5", "worktree": {"branch": "b"}}))]});
+pub async fn a_model_of_another_provider_is_refused(case: &Case) {
+    let stage = Stage::with(case, [Step::text("DONE")]).await;
+    let more = json!({"model": case.foreign_model, "worktree": {"branch": "b"}});
+    let params = json!({"workers": [case.worker_with("go [[s]]", more)]});
     let answer: Value = stage.daemon.call(BOSS, "batch_create_workers", params).await;
     let entry = &answer["workers"][0];
-    assert_eq!(
-        (answer["failed"].as_u64(), entry["error"]["code"].as_str()),
-        (Some(1), Some("model_mismatch"))
-    );
+    let found = (answer["failed"].as_u64(), entry["error"]["code"].as_str());
+    assert_eq!(found, (Some(1), Some("model_mismatch")), "{answer:#}");
     assert_eq!(entry["error"]["field"], "workers[0].model");
-    assert_eq!(crate::support::git(&stage.daemon.repo(), &["branch", "--list", "b"]), "");
-    assert_eq!(stage.answers().len(), 0);
+    assert!(!entry["error"]["hint"].as_str().unwrap_or_default().is_empty(), "{answer:#}");
+    assert_eq!(git(&stage.daemon.repo(), &["branch", "--list", "b"]), "");
+    assert!(stage.stub.requests().is_empty());
     stage.finish().await;
 }

@@ -1,0 +1,38 @@
+//! Claude Code.
+
+use std::time::Duration;
+
+use sandboxed_testkit::cli::Cli;
+use sandboxed_testkit::stub::{Step, ToolCall};
+use serde_json::json;
+
+use super::{STUB, Subject};
+
+pub const CLAUDECODE: Subject = Subject {
+    id: "claudecode",
+    title: "Claude Code",
+    programs: &[("CLAUDE_CLI_PATH", Cli::Claude)],
+    key_variable: "ANTHROPIC_API_KEY",
+    key: "sk-test-claude-7e57ab1e5ec2e7f00dcafe",
+    settings: &[("ANTHROPIC_BASE_URL", STUB), ("CLAUDE_CODE_MAX_RETRIES", "1")],
+    shell: "Bash",
+    report: "mcp__orchestrator__report_outcome",
+    model: "claude-sonnet-4-5",
+    foreign_model: "gpt-5",
+    context_file: "CLAUDE.md",
+    start: Duration::from_secs(4),
+    question: Some(question),
+    strays: &[],
+    differences: &[],
+};
+
+fn question() -> Step {
+    let input = json!({"questions": [{
+        "question": "Which colour shall it be?", "header": "Colour", "multiSelect": false,
+        "options": [
+            {"label": "Blue", "description": "Like the sky"},
+            {"label": "Green", "description": "Like the grass"},
+        ],
+    }]});
+    Step { tool: Some(ToolCall::Named { name: "AskUserQuestion".into(), input }), ..Step::default() }
+}

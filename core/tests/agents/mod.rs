@@ -1,0 +1,20 @@
+//! The real agent CLIs as subjects of tests: what each needs, is called and cannot do, and a stage on which it works:
+//! the real daemon, real sandboxes, and the stub model server in place of the model.
+//!
+//! A CLI that is missing fails the test, see `sandboxed_testkit::cli`.
+#![allow(dead_code, unused_imports, clippy::allow_attributes, reason = "each test binary uses a part of it")]
+
+mod behaviour;
+mod claudecode;
+mod processes;
+mod stage;
+mod subject;
+
+pub use behaviour::{BEHAVIOURS, Behaviour};
+pub use claudecode::CLAUDECODE;
+pub use processes::*;
+pub use stage::*;
+pub use subject::*;
+
+/// All of them, in the order of the documentation.
+pub const SUBJECTS: &[&Subject] = &[&CLAUDECODE];

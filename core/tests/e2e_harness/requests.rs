@@ -1,0 +1,112 @@
+//! A worker asks, its boss answers, and it goes on.
+
+use sandboxed_domain::api::{AttentionKind, EventBody};
+use sandboxed_domain::mission::{MissionStatus, TerminalReason};
+use sandboxed_testkit::stub::{Script, Step};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::agents::{BOSS, Behaviour, Case, Stage, end_of, ended, report};
+
+/// The next request of a worker that a wait tells: its id, kind and title, and the cursor behind it.
+struct Asked {
+    request: String,
+    kind: String,
+    title: String,
+    cursor: String,
+}
+
+async fn asked(stage: &Stage, id: Uuid, cursor: Option<String>) -> Asked {
+    let params = json!({"worker_ids": [id], "cursor": cursor, "timeout_seconds": 60});
+    let answer = stage.daemon.wait(BOSS, params).await;
+    let [event] = answer.events.as_slice() else { panic!("{answer:#?}") };
+    let found = (event.kind, event.status);
+    assert_eq!(found, (AttentionKind::NeedsInput, MissionStatus::NeedsInput), "{event:#?}");
+    let request = event.request_id.clone().unwrap();
+    let pending = stage.daemon.client().requests().await.unwrap();
+    let [pending] = pending.as_slice() else { panic!("{pending:#?}") };
+    assert_eq!(pending.request_id, request);
+    let (kind, title) = (pending.kind.clone(), pending.title.clone());
+    assert!(event.summary.contains(&title), "{event:#?}");
+    Asked { request, kind, title, cursor: answer.cursor }
+}
+
+async fn answer(stage: &Stage, params: Value) {
+    let delivered: Value = stage.daemon.call(BOSS, "answer_worker", params.clone()).await;
+    assert_eq!(delivered["delivered"], true);
+    let twice = stage.daemon.tool(BOSS, "answer_worker", params).await.unwrap_err();
+    assert_eq!(twice.code.as_str(), "already_answered");
+}
+
+/// Waits for a permission to be asked for, and answers. The cursor behind it.
+async fn decide(stage: &Stage, id: Uuid, cursor: Option<String>, what: &str, decision: Value) -> String {
+    let asked = asked(stage, id, cursor).await;
+    assert_eq!(asked.kind, "permission");
+    assert!(asked.title.contains(what), "{}", asked.title);
+    let mut params = json!({"request_id": asked.request});
+    params.as_object_mut().unwrap().extend(decision.as_object().unwrap().clone());
+    answer(stage, params).await;
+    asked.cursor
+}
+
+pub async fn a_permission_is_asked_denied_allowed_and_allowed_always(case: &Case) {
+    let script = Script::default()
+        .scenario(
+            "one",
+            [
+                Step::bash("touch one"),
+                Step::bash("touch two"),
+                Step::bash("touch two"),
+                Step::text("BLOCKED: and now?"),
+            ],
+        )
+        .scenario("two", [Step::bash("touch two"), Step::bash("touch three"), Step::text("DONE")]);
+    let stage = Stage::new(&[case], script).await;
+    let id = stage.worker(case.worker_with("go [[one]]", json!({"permission_mode": "default"}))).await;
+    let cursor = decide(&stage, id, None, "touch one", json!({"decision": "allow"})).await;
+    let always = json!({"decision": "allow_always"});
+    let cursor = decide(&stage, id, Some(cursor), "touch two", always).await;
+    let end =
+        stage.daemon.wait(BOSS, json!({"worker_ids": [id], "cursor": cursor, "timeout_seconds": 60})).await;
+    let first = stage.daemon.record(BOSS, id).await;
+    assert_eq!(end_of(&first), (MissionStatus::Blocked, Some(TerminalReason::ReportedBlocked)), "{first:#?}");
+
+    let before = stage.newest(id).await;
+    let params = json!({"worker_id": id, "prompt": "go on [[two]]"});
+    let _: Value = stage.daemon.call(BOSS, "resume_worker", params).await;
+    let no = json!({"decision": "deny", "answer": "not that one"});
+    decide(&stage, id, Some(end.cursor), "touch three", no).await;
+    stage.event_after(id, before, ended).await;
+    let second = stage.daemon.record(BOSS, id).await;
+    assert_eq!(end_of(&second), (MissionStatus::Completed, Some(TerminalReason::Done)), "{second:#?}");
+
+    let directory = stage.mission_dir(id).await;
+    let made = ["one", "two", "three"].map(|name| directory.join(name).exists());
+    assert_eq!(made, [true, true, false]);
+    assert!(stage.conversation("two/2").await.contains("not that one"));
+    assert_eq!(opened_and_answered(&stage, id).await, (3, 3));
+    stage.finish().await;
+}
+
+/// How many requests were opened and answered.
+async fn opened_and_answered(stage: &Stage, id: Uuid) -> (usize, usize) {
+    let events = stage.daemon.events(id).await;
+    let opened = events.iter().filter(|event| matches!(event.body, EventBody::RequestOpened { .. }));
+    let answered = events.iter().filter(|event| matches!(event.body, EventBody::RequestAnswered { .. }));
+    (opened.count(), answered.count())
+}
+
+pub async fn a_question_wakes_the_boss_and_its_answer_reaches_the_model(case: &Case) {
+    let Some(question) = case.question else { panic!("{}", case.differs(Behaviour::Question)) };
+    let stage = Stage::with(case, [question(), report("DONE", "painted"), Step::text("Done.")]).await;
+    let id = stage.worker(case.worker("paint it [[s]]")).await;
+    let asked = asked(&stage, id, None).await;
+    assert_eq!((asked.kind.as_str(), asked.title.as_str()), ("question", "Which colour shall it be?"));
+    answer(&stage, json!({"request_id": asked.request, "answer": "Ultramarine"})).await;
+
+    let record = stage.end(id).await;
+    assert_eq!(end_of(&record), (MissionStatus::Completed, Some(TerminalReason::Done)), "{record:#?}");
+    assert!(stage.conversation("s/1").await.contains("Ultramarine"));
+    assert_eq!(opened_and_answered(&stage, id).await, (1, 1));
+    stage.finish().await;
+}
