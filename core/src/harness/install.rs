@@ -17,7 +17,7 @@ use tokio::process::Command;
 
 use super::programs::{ProgramError, Programs, on_path, platform};
 use super::unpack::{sha512, unpack};
-use crate::store::blocking;
+use crate::store::{blocking, make_private};
 
 /// How long one archive may take to come.
 const FETCH_PATIENCE: Duration = Duration::from_secs(900);
@@ -192,10 +192,10 @@ async fn install(
 }
 
 fn lock(path: &Path) -> Result<Flock<File>, InstallError> {
+    if let Some(parent) = path.parent() {
+        make_private(parent).map_err(|error| InstallError::io(path)(io::Error::other(error.message)))?;
+    }
     let take = || {
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
-        }
         let file = File::options().create(true).truncate(false).write(true).open(path)?;
         Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno.into())
     };

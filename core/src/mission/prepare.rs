@@ -95,11 +95,8 @@ async fn install_program(actor: &Actor<'_>, harness: &'static dyn Harness) -> Re
     if !missing || !is_on(&auto_install_variable(harness.id())) {
         return Ok(());
     }
-    let told = {
-        let (store, id) = (actor.shared.store.clone(), actor.id);
-        move |text: String| show(&store, id, text)
-    };
-    let installed = programs.install(program, &told).await;
+    actor.activity(format!("installing {} {} from npm", program.command, program.version)).await?;
+    let installed = programs.install(program, &|_| ()).await;
     Ok(installed.map_err(|error| error.for_backend(harness))?)
 }
 

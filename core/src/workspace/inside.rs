@@ -11,7 +11,7 @@ use sandboxed_domain::sandbox::{Bind, IdMap};
 
 use super::running::Live;
 use crate::harness::{Found, Programs};
-use crate::store::io_error;
+use crate::store::make_private;
 
 /// Where single programs are bound inside.
 const PROGRAMS: &str = "/opt/sandboxed-sh/bin";
@@ -89,8 +89,10 @@ pub fn own_program(program: &str) -> Result<PathBuf, ApiError> {
 /// That directory cannot be made.
 pub fn program_binds(programs: &Programs) -> Result<Vec<Bind>, ApiError> {
     let cache = programs.cache();
-    std::fs::create_dir_all(cache).map_err(|error| io_error(cache, &error))?;
-    let mut binds = vec![bind(cache.to_owned(), INSTALLED.into())];
+    make_private(cache)?;
+    // Its owner is root inside: to others the directory is closed.
+    let all = Bind { idmap: IdMap::RootIdmap, ..bind(cache.to_owned(), INSTALLED.into()) };
+    let mut binds = vec![all];
     let ours = own_program("mcp-orchestrator");
     binds.extend(ours.ok().map(|path| bind(path, Path::new(PROGRAMS).join("mcp-orchestrator"))));
     let users = registry().iter().filter_map(|harness| harness.program()).flat_map(Program::with_interpreter);

@@ -10,6 +10,7 @@ mod agents;
 mod support;
 
 mod files;
+mod installing;
 mod messages;
 mod outcomes;
 mod permissions;
