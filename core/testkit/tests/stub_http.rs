@@ -131,6 +131,35 @@ async fn models_and_token_counts_are_answered_and_other_paths_are_stray() {
 }
 
 #[tokio::test]
+async fn every_api_answers_at_its_path() {
+    let asking = Asking::start(Script::default()).await;
+    let chat =
+        json!({"tools": [{"function": {"name": "a"}}], "messages": [{"role": "user", "content": "x"}]});
+    let responses = json!({"tools": [{"name": "a"}], "input": "x"});
+    let gemini = json!({"tools": [{"functionDeclarations": [{"name": "a"}]}],
+        "contents": [{"role": "user", "parts": [{"text": "x"}]}]});
+    let table = [
+        ("/v1/chat/completions", &chat, "/choices/0/message/content", json!("ok")),
+        ("/v1/responses", &responses, "/output/0/content/0/text", json!("ok")),
+        ("/v1/responses/compact", &responses, "/output/1/type", json!("compaction")),
+        ("/v1beta/models/m:generateContent", &gemini, "/candidates/0/content/parts/0/text", json!("ok")),
+        ("/v1beta/models/m:countTokens", &json!({"a": "b"}), "/totalTokens", json!(2)),
+    ];
+    for (path, body, pointer, expected) in table {
+        let answer: Value = asking.post(path, body.clone()).await.json().await.unwrap();
+        assert_eq!(answer.pointer(pointer), Some(&expected), "{path}: {answer}");
+    }
+    assert_eq!(asking.get_json("/v1beta/models").await["models"][0]["name"], "models/stub-model");
+    let streamed = asking.post("/v1beta/models/m:streamGenerateContent?alt=sse", gemini).await;
+    assert!(streamed.text().await.unwrap().starts_with("data: {"));
+    assert!(asking.stub.stray_requests().is_empty());
+    // Without the wish to upgrade, and with methods that no model has.
+    assert_eq!(asking.client.get(asking.url("/v1/responses")).send().await.unwrap().status(), 404);
+    assert_eq!(asking.post("/v1beta/models/m:embedContent", json!({})).await.status(), 404);
+    assert_eq!(asking.stub.stray_requests().len(), 2);
+}
+
+#[tokio::test]
 async fn control_replaces_the_script_and_forgets_the_log() {
     let asking = Asking::start(Script::default()).await;
     assert_eq!(asking.get_json("/__health").await["ok"], true);

@@ -22,6 +22,7 @@ fn read(_path: &str, body: &Value) -> Conversation {
         stream: body["stream"].as_bool().unwrap_or_default(),
         tools: list(&body["tools"]).iter().map(name).collect(),
         forced_tool: body["tool_choice"]["type"] == "tool",
+        compacts: false,
         entries: list(&body["messages"]).iter().map(read_message).collect(),
     }
 }

@@ -13,6 +13,8 @@ pub struct Conversation {
     pub tools: Vec<String>,
     /// The request forces one certain tool.
     pub forced_tool: bool,
+    /// The request asks for a shorter form of the conversation, in a form of its own.
+    pub compacts: bool,
     /// The messages, oldest first.
     pub entries: Vec<Entry>,
 }
@@ -34,7 +36,7 @@ pub enum Entry {
 impl Conversation {
     /// Asks for a title or a summary rather than for the next turn.
     pub fn is_side_request(&self) -> bool {
-        self.tools.is_empty() || (self.tools.len() == 1 && self.forced_tool)
+        self.compacts || self.tools.is_empty() || (self.tools.len() == 1 && self.forced_tool)
     }
 
     /// All tool results, oldest first.

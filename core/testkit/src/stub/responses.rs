@@ -29,6 +29,7 @@ pub(super) fn read(_path: &str, body: &Value) -> Conversation {
         stream: body["stream"].as_bool().unwrap_or_default(),
         tools: tools.flat_map(tool_names).collect(),
         forced_tool: body["tool_choice"]["type"] == "function",
+        compacts: items(&body["input"]).next_back().is_some_and(|item| item["type"] == "compaction_trigger"),
         entries: items(&body["input"]).filter_map(read_item).collect(),
     };
     if let Value::String(text) = &body["input"] {
@@ -38,10 +39,10 @@ pub(super) fn read(_path: &str, body: &Value) -> Conversation {
 }
 
 fn read_compact(path: &str, body: &Value) -> Conversation {
-    Conversation { tools: vec![], stream: false, ..read(path, body) }
+    Conversation { compacts: true, stream: false, ..read(path, body) }
 }
 
-fn items(value: &Value) -> impl Iterator<Item = &Value> {
+fn items(value: &Value) -> impl DoubleEndedIterator<Item = &Value> {
     value.as_array().map(Vec::as_slice).unwrap_or_default().iter()
 }
 
@@ -98,7 +99,7 @@ fn error_body(error: &StreamError) -> Value {
     openai::error_body(&error.message, "server_error", Some(&error.kind))
 }
 
-/// The user's messages stay, all else becomes one item.
+/// The user's messages stay, all else becomes the text of the answer.
 fn reply_compact(
     conversation: &Conversation,
     step: &Step,
@@ -117,15 +118,16 @@ fn reply_compact(
         }
         _ => None,
     });
-    let rest = json!({"type": "compaction", "encrypted_content": format!("stub-{id}")});
-    let output: Vec<Value> = user.chain([rest]).collect();
+    let rest = answer.blocks.iter().enumerate().map(|(at, block)| item(conversation, block, id, at));
+    let output: Vec<Value> = user.chain(rest).collect();
     wire::finish(wire::plain(&json!({"output": output}), fault), step)
 }
 
 fn whole(conversation: &Conversation, step: &Step, answer: &Answer, id: &str) -> Value {
     let mut response = response(conversation, id);
     response["status"] = json!("completed");
-    response["output"] = answer.blocks.iter().enumerate().map(|(at, block)| item(block, id, at)).collect();
+    response["output"] =
+        answer.blocks.iter().enumerate().map(|(at, block)| item(conversation, block, id, at)).collect();
     response["usage"] = usage(step.usage);
     response
 }
@@ -151,59 +153,62 @@ pub(super) fn stream(conversation: &Conversation, step: &Step, answer: &Answer, 
     stream.push(json!({"type": "response.created", "response": response(conversation, id)}));
     stream.mark();
     for (at, block) in answer.blocks.iter().enumerate() {
-        block_events(block, &item(block, id, at), at, &mut stream);
+        item_events(&item(conversation, block, id, at), at, &mut stream);
     }
     let done = whole(conversation, step, answer, id);
     stream.push(json!({"type": "response.completed", "response": done}));
     stream
 }
 
-fn block_events(block: &Block, item: &Value, at: usize, stream: &mut Stream) {
-    let mut begun = item.clone();
-    let (field, content, opened, delta, text) = match block {
-        Block::Text(text) => ("content", json!([]), "content_part.added", "output_text.delta", text.clone()),
-        Block::Thinking(text) => (
-            "summary",
-            json!([]),
-            "reasoning_summary_part.added",
-            "reasoning_summary_text.delta",
-            text.clone(),
-        ),
-        Block::Tool { input: Value::String(text), .. } => {
-            ("input", json!(""), "", "custom_tool_call_input.delta", text.clone())
-        }
-        Block::Tool { input, .. } => {
-            ("arguments", json!(""), "", "function_call_arguments.delta", input.to_string())
-        }
-    };
-    let part = item[field][0].clone();
-    begun[field] = content;
-    let event = |kind: &str, name: &str, value: Value| {
+fn item_events(item: &Value, at: usize, stream: &mut Stream) {
+    let event = |kind: &str, name: &str, value: &Value| {
         let mut event =
             json!({"type": format!("response.{kind}"), "output_index": at, "item_id": item["id"]});
         (event["content_index"], event["summary_index"]) = (json!(0), json!(0));
-        event[name] = value;
+        event[name] = value.clone();
         event
     };
-    stream.push(event("output_item.added", "item", begun));
-    if !opened.is_empty() {
-        let mut empty = part;
+    let mut begun = item.clone();
+    // Field of the text, the text, the event that opens its part, the event of a piece.
+    let (field, text, part, delta) = match item["type"].as_str() {
+        Some("message") => {
+            ("content", &item["content"][0]["text"], "content_part.added", "output_text.delta")
+        }
+        Some("reasoning") => (
+            "summary",
+            &item["summary"][0]["text"],
+            "reasoning_summary_part.added",
+            "reasoning_summary_text.delta",
+        ),
+        Some("custom_tool_call") => ("input", &item["input"], "", "custom_tool_call_input.delta"),
+        Some("function_call") => ("arguments", &item["arguments"], "", "function_call_arguments.delta"),
+        // Told only as a whole.
+        _ => ("encrypted_content", &Value::Null, "", ""),
+    };
+    begun[field] = if part.is_empty() { json!("") } else { json!([]) };
+    stream.push(event("output_item.added", "item", &begun));
+    if !part.is_empty() {
+        let mut empty = item[field][0].clone();
         empty["text"] = json!("");
-        stream.push(event(opened, "part", empty));
+        stream.push(event(part, "part", &empty));
     }
-    for piece in wire::pieces(&text) {
-        stream.push(event(delta, "delta", json!(piece)));
+    for piece in wire::pieces(text.as_str().unwrap_or_default()) {
+        stream.push(event(delta, "delta", &json!(piece)));
     }
     stream.mark();
-    stream.push(event("output_item.done", "item", item.clone()));
+    stream.push(event("output_item.done", "item", item));
 }
 
-/// An item of the output. A tool whose input is a text rather than an object is a custom one.
-fn item(block: &Block, id: &str, at: usize) -> Value {
+/// An item of the output. A tool whose input is a text rather than an object is a custom one; the text of a compaction
+/// stands for all that is left out.
+fn item(conversation: &Conversation, block: &Block, id: &str, at: usize) -> Value {
     match block {
         Block::Thinking(text) => json!({
             "type": "reasoning", "id": format!("rs_{id}_{at}"),
             "summary": [{"type": "summary_text", "text": text}], "encrypted_content": null,
+        }),
+        Block::Text(text) if conversation.compacts => json!({
+            "type": "compaction", "id": format!("cmp_{id}_{at}"), "encrypted_content": text,
         }),
         Block::Text(text) => json!({
             "type": "message", "id": format!("msg_{id}_{at}"), "role": "assistant", "status": "completed",

@@ -52,7 +52,9 @@ fn the_conversation_is_what_user_tools_and_model_said() {
 
 #[test]
 fn a_call_names_its_namespace_and_its_kind() {
-    let tool = |name: &str, input: Value| item(&Block::Tool { name: name.into(), input }, "i", 0);
+    let tool = |name: &str, input: Value| {
+        item(&Conversation::default(), &Block::Tool { name: name.into(), input }, "i", 0)
+    };
     for name in ["mcp__s.do_it", "mcp__s__do_it"] {
         let mcp = tool(name, json!({"a": 1}));
         assert_eq!((&mcp["namespace"], &mcp["name"]), (&json!("mcp__s"), &json!("do_it")));
@@ -128,9 +130,24 @@ fn a_compacted_conversation_keeps_what_the_user_said() {
     let compacted: Value = serde_json::from_str(&reply.frames[0]).unwrap();
     assert_eq!(compacted["output"][0]["content"][0]["text"], "go [[a]]");
     assert_eq!(compacted["output"][1]["type"], "compaction");
+    assert_eq!(compacted["output"][1]["encrypted_content"], "short");
     let again = read("", &json!({"input": compacted["output"]}));
     assert_eq!(again.entries, [Entry::User { texts: vec!["go [[a]]".into()], results: vec![] }]);
     let failing = Step::error(500);
     let refused = reply_compact(&conversation, &failing, &answer, failing.fault(0), "1");
     assert_eq!(refused.status, 500);
+}
+
+#[test]
+fn a_trigger_at_the_end_asks_for_a_compaction_too() {
+    let mut body = request();
+    body["input"].as_array_mut().unwrap().push(json!({"type": "compaction_trigger"}));
+    let conversation = read("", &body);
+    assert!(conversation.is_side_request());
+    let step = Step::text("short");
+    let answer = compose(&step, &conversation).unwrap();
+    let reply = reply(&conversation, &step, &answer, None, "1");
+    assert_eq!(types(&reply), ["created", "output_item.added", "output_item.done", "completed"]);
+    let item = &events(&reply)[2]["item"];
+    assert_eq!((&item["type"], &item["encrypted_content"]), (&json!("compaction"), &json!("short")));
 }

@@ -269,3 +269,17 @@ pub enum Fault<'a> {
     /// By standing still.
     Hang,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_in_the_documentation_is_one() {
+        let (_, text) = include_str!("mod.rs").split_once("//! ```json\n").unwrap();
+        let (text, _) = text.split_once("//! ```").unwrap();
+        let script = Script::from_json(&text.replace("//!", "")).unwrap();
+        assert_eq!(script.scenarios["empty"].steps[0].error.as_ref().unwrap().limit, Some(Limit::Usage));
+        assert!(matches!(script.scenarios["asks"].steps[0].tool, Some(ToolCall::Ask { .. })));
+    }
+}

@@ -1,6 +1,6 @@
 //! A Claude Code process against the stub, in a home of its own and with an environment of its own.
 
-use std::{process::Stdio, time::Duration};
+use std::process::Stdio;
 
 use sandboxed_testkit::{cli::Cli, stub::StubModel};
 use serde_json::{Value, json};
@@ -11,8 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-/// Longest wait for anything a test expects.
-pub const SOON: Duration = Duration::from_secs(60);
+use crate::run::SOON;
 
 /// How the prompt gets in.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -125,9 +124,4 @@ pub fn blocks(events: &[Value]) -> Vec<String> {
         format!("{kind}:{}", block[field].as_str().unwrap())
     };
     blocks.map(shown).collect()
-}
-
-/// Answers as the log names them, one for each request.
-pub fn answers(stub: &StubModel) -> Vec<String> {
-    stub.requests().iter().map(|request| format!("{} {}", request.answer, request.status)).collect()
 }

@@ -35,9 +35,9 @@ impl Mcp {
         Self { url, calls, serving }
     }
 
-    /// The value of `--mcp-config` that names this server `boss`.
-    pub fn config(&self) -> String {
-        json!({"mcpServers": {"boss": {"type": "http", "url": self.url}}}).to_string()
+    /// Where it listens; the tests name it `boss`.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// Arguments of the tool calls so far.

@@ -1,18 +1,13 @@
-//! The real Claude Code against the stub. Needs the CLI, see `sandboxed_testkit::cli`; without it the tests
-//! fail. To run all others: `cargo nextest run -p sandboxed-testkit -E 'not binary(claude)'`.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+//! Claude Code: the Anthropic Messages API.
 
-mod agent;
-mod mcp;
-
-use agent::{Agent, Input, SOON, answers, blocks, one_shot, result};
-use mcp::Mcp;
 use sandboxed_testkit::stub::{Outcome, Script, Step, StubModel, ToolCall, Usage};
 use serde_json::json;
 
-async fn stub(steps: impl IntoIterator<Item = Step>) -> StubModel {
-    StubModel::start(Script::default().scenario("s", steps)).await.unwrap()
-}
+use crate::{
+    claude_agent::{Agent, Input, blocks, one_shot, result},
+    mcp::Mcp,
+    run::{SOON, answers, stub},
+};
 
 #[tokio::test]
 async fn a_plain_turn_says_the_text_reports_the_usage_and_asks_nothing_else() {
@@ -131,7 +126,7 @@ async fn an_mcp_tool_that_the_cli_defers_is_called_and_its_result_feeds_the_next
         Step::text("Made {{find:worker_id}} and {{find:worker_id:1}}."),
     ])
     .await;
-    let config = mcp.config();
+    let config = json!({"mcpServers": {"boss": {"type": "http", "url": mcp.url()}}}).to_string();
     let extra = ["--strict-mcp-config", "--mcp-config", &config];
     let mut agent = Agent::start(&stub, "sk-test", Input::Prompt("go [[s]]"), &extra);
     assert_eq!(result(&agent.turn().await)["result"], "Made w1 and w2.");
