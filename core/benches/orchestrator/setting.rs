@@ -81,6 +81,7 @@ pub async fn workspace(client: &Client, name: &str) -> WorkspaceView {
         name: name.to_owned(),
         binds: Vec::new(),
         network: NetworkMode::default(),
+        allow_hosts: Vec::new(),
         limits: Default::default(),
     };
     client.create_workspace(&params).await.unwrap()

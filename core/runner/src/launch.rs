@@ -24,6 +24,10 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{self, ForkResult, Gid, Pid, Uid};
 use serde::{Deserialize, Serialize};
 
+mod network;
+
+pub use network::{EGRESS_LISTENER_FD, EGRESS_NAMESPACE_FD, EGRESS_OWNER_FD, EGRESS_READY_FD, NetworkPlan};
+
 /// Exit status when a step before nspawn failed.
 pub const EXIT_LAUNCH_FAILED: u8 = 70;
 
@@ -46,12 +50,15 @@ pub struct LaunchPlan {
     pub cgroups: Vec<PathBuf>,
     /// nspawn and its arguments.
     pub argv: Vec<String>,
+    /// A network of its own with a way out; none where nspawn's arguments say all.
+    #[serde(default)]
+    pub network: Option<NetworkPlan>,
 }
 
 /// One JSON line on stderr when a step failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaunchFailure {
-    /// Which step: `read_plan`, `namespace`, `idmap`, `overlay`, `mount_point`, `cgroup`, `oom_score`, `session`, `exec`.
+    /// Which step: `read_plan`, `network`, `namespace`, `idmap`, `overlay`, `mount_point`, `cgroup`, `oom_score`, `session`, `exec`.
     pub step: String,
     /// Error number of the kernel, when it was the kernel's.
     pub errno: Option<i32>,
@@ -104,6 +111,9 @@ fn launch() -> Result<std::convert::Infallible, LaunchFailure> {
     std::io::stdin().read_to_string(&mut text).step("read_plan", || "stdin".into())?;
     let plan: LaunchPlan =
         serde_json::from_str(&text).map_err(|e| LaunchFailure::new("read_plan", e.to_string()))?;
+    if let Some(network) = &plan.network {
+        network::enter(network, &plan.cgroups)?;
+    }
     let argv = plan
         .argv
         .iter()

@@ -16,7 +16,7 @@ use crate::harness::DEFAULT_PATH;
 use crate::sandbox::RunRequest;
 use crate::store::blocking;
 use crate::store::{self, WorkspaceRow, WorkspaceSpec, io_error};
-use crate::workspace::{Live, run_limits};
+use crate::workspace::{Live, network_env, run_limits};
 
 /// Seconds of an exec when nobody says, and at most.
 const EXEC_SECONDS: (u64, u64) = (60, 3600);
@@ -50,7 +50,13 @@ impl App {
             return Err(ApiError::invalid("name", format!("{name:?} is not a name"))
                 .hint("1 to 24 lower-case letters, digits and dashes; `host` is taken"));
         }
-        let spec = WorkspaceSpec { binds: params.binds, network: params.network, limits: params.limits };
+        policy::check_network(params.network, &params.allow_hosts)?;
+        let spec = WorkspaceSpec {
+            binds: params.binds,
+            network: params.network,
+            allow_hosts: params.allow_hosts,
+            limits: params.limits,
+        };
         let row = self.workspaces.create(&params.name, spec, None).await?;
         Ok(self.workspaces.view(&row).await)
     }
@@ -188,7 +194,11 @@ fn exec_request(row: &WorkspaceRow, params: ExecParams) -> RunRequest {
         run_id: Uuid::now_v7().to_string(),
         attempt: 1,
         argv: params.argv,
-        env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        env: env
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into_iter()
+            .chain(network_env(row))
+            .collect(),
         cwd: params.cwd.unwrap_or_else(|| "/".to_owned()),
         stdout_name: "stdout.log".to_owned(),
         stdin_pipe: false,

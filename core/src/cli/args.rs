@@ -45,11 +45,27 @@ pub enum Command {
         #[command(subcommand)]
         verb: WorkspaceVerb,
     },
+    /// The way out of a sandbox; started by its launcher
+    #[command(hide = true)]
+    Egress {
+        #[command(subcommand)]
+        mode: EgressMode,
+    },
     /// Agents that can be used
     Backend {
         #[command(subcommand)]
         verb: BackendVerb,
     },
+}
+
+/// `egress`.
+#[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "the fields of a variant are explained where their type is")]
+pub enum EgressMode {
+    /// Everything of the public internet
+    Nat,
+    /// Named hosts
+    Allowlist { rules: Vec<sandboxed_domain::sandbox::AllowRule> },
 }
 
 /// Where the daemon listens and which token it wants.
@@ -353,6 +369,10 @@ pub enum NetworkArg {
     Host,
     /// Loopback only
     None,
+    /// The public internet, outwards only
+    Nat,
+    /// Only the hosts of --allow-host
+    Allowlist,
 }
 
 /// `workspace create`.
@@ -366,6 +386,9 @@ pub struct WorkspaceCreateArgs {
     /// How it reaches the network
     #[arg(long, value_enum, default_value = "host")]
     pub network: NetworkArg,
+    /// For `allowlist`: example.org, *.example.org, example.org:8443; may be given several times
+    #[arg(long = "allow-host", value_name = "HOST")]
+    pub allow_hosts: Vec<String>,
     /// Memory of one run in bytes
     #[arg(long, value_name = "BYTES")]
     pub memory_bytes: Option<u64>,

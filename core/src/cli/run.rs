@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use sandboxed_domain::api::{ApiError, ErrorCode};
 
-use super::args::{Cli, Command};
+use super::args::{Cli, Command, EgressMode};
 use super::{backend, connect, daemon, demo, doctor, mission, out, workspace};
 
 /// Exit status of a verb that has done what it was asked to: 0, unless the verb passes on somebody else's.
@@ -32,6 +32,15 @@ fn dispatch(command: Command) -> Outcome {
         Command::Connect(args) => connect::run(&args),
         Command::Mission { verb } => wait_for(mission::run(verb)),
         Command::Workspace { verb } => wait_for(workspace::run(verb)),
+        Command::Egress { mode } => {
+            let allow = match mode {
+                EgressMode::Nat => None,
+                EgressMode::Allowlist { rules } => Some(rules),
+            };
+            crate::sandbox::egress::run(allow)
+                .map(|()| 0)
+                .map_err(|why| ApiError::new(ErrorCode::Internal, why))
+        }
         Command::Backend { verb } => wait_for(backend::run(verb)),
     }
 }

@@ -69,7 +69,10 @@ fn params(args: &WorkspaceCreateArgs) -> Result<CreateWorkspaceParams, ApiError>
         network: match args.network {
             NetworkArg::Host => NetworkMode::Host,
             NetworkArg::None => NetworkMode::None,
+            NetworkArg::Nat => NetworkMode::Nat,
+            NetworkArg::Allowlist => NetworkMode::Allowlist,
         },
+        allow_hosts: args.allow_hosts.clone(),
         limits: Limits { memory_bytes: args.memory_bytes, cpu_millis: args.cpu_millis, pids: args.pids },
     })
 }

@@ -21,7 +21,7 @@ use crate::sandbox::{RunRequest, SandboxError};
 use crate::store::{
     self, MissionRow, RunKind, RunPhase, RunPlan, RunRow, StoreError, WorkspaceRow, blocking, io_error,
 };
-use crate::workspace::{Live, inside_argv, inside_own_program};
+use crate::workspace::{Live, inside_argv, inside_own_program, network_env};
 
 /// Name of the MCP server with the worker's tools.
 const MCP_SERVER: &str = "orchestrator";
@@ -293,10 +293,11 @@ async fn write_run(
 pub(super) async fn start(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Result<(), StepError> {
     let workspace = workspace_of(actor, &row).await?;
     let sandbox = actor.shared.workspaces.ensure_running(&workspace, &|_| ()).await?;
-    let env = match run.kind {
+    let mut env = match run.kind {
         RunKind::Turn => launch_plan(actor, &row, &sandbox, &run.plan.cwd, String::new())?.env,
         RunKind::Verify => check_env(actor, &row),
     };
+    env.extend(network_env(&workspace));
     let request = RunRequest {
         run_id: run.id.to_string(),
         attempt: run.attempt,

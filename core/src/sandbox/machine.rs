@@ -200,7 +200,7 @@ async fn launch(
     let mut command = Command::new(&spec.runner);
     command.arg("launch").env_clear().envs(&plan.env).current_dir("/").stdin(Stdio::piped());
     let mut starting = Starting::spawn(&spec.machine, files, command)?;
-    let text = serde_json::to_vec(&launch_plan(plan, cgroup))
+    let text = serde_json::to_vec(&launch_plan(spec, plan, cgroup)?)
         .map_err(|e| SandboxError::Task { reason: e.to_string() })?;
     if let Some(mut stdin) = starting.child.stdin.take() {
         // A launcher that cannot read has ended, which is told below with its log.
@@ -229,8 +229,12 @@ async fn launch(
     }
 }
 
-fn launch_plan(plan: &SandboxPlan, cgroup: &MachineCgroup) -> LaunchPlan {
-    LaunchPlan {
+fn launch_plan(
+    spec: &SandboxSpec,
+    plan: &SandboxPlan,
+    cgroup: &MachineCgroup,
+) -> Result<LaunchPlan, SandboxError> {
+    Ok(LaunchPlan {
         image: plan.overlay.image.clone(),
         layer: plan.overlay.layer.clone(),
         merged: plan.overlay.merged.clone(),
@@ -239,7 +243,8 @@ fn launch_plan(plan: &SandboxPlan, cgroup: &MachineCgroup) -> LaunchPlan {
         mount_points: plan.mount_points.iter().map(|m| (m.source.clone(), m.target.clone())).collect(),
         cgroups: cgroup.main().procs_paths(),
         argv: plan.argv.clone(),
-    }
+        network: super::network::plan(spec)?,
+    })
 }
 
 /// nspawn's only child is the container's PID 1.

@@ -3,18 +3,20 @@
 //!
 //! - [`probe`]: what the host must have; never is anything run in something weaker instead.
 //! - [`machine`]: one sandbox: start, adopt, stop. [`host`]: the host's runner likewise.
-//! - [`handle`]: runs of either.
+//! - [`handle`]: runs of either. [`network`]: what a sandbox can reach; [`egress`]: its way out.
 //! - [`cgroup`]: a cgroup for every sandbox and every run, with limits and figures.
 //! - [`image`]: read-only root file systems. [`repository`]: how a repository is made ready to be bound.
 //! - [`record`]: what is written down for the next daemon. [`process`]: processes by identity.
 //! - [`runner_path`]: where the runner's program is.
 
 pub mod cgroup;
+pub mod egress;
 pub mod error;
 pub mod handle;
 pub mod host;
 pub mod image;
 pub mod machine;
+pub mod network;
 pub mod probe;
 pub mod process;
 pub mod record;

@@ -37,6 +37,7 @@ pub fn checks() -> Vec<Check> {
     let mut found = host_checks();
     found.push(runner());
     found.push(cgroup_latency());
+    found.extend(nat_checks());
     found.push(image_builder());
     found.push(program("git", &["--version"], false, "apt-get install git"));
     found
@@ -62,6 +63,29 @@ pub fn ensure_supported() -> Result<(), SandboxError> {
     }
     SUPPORTED.get_or_init(|| ());
     Ok(())
+}
+
+/// Refuses when a network of its own with a way out cannot be made here.
+///
+/// # Errors
+/// [`SandboxError::Unsupported`] with what is missing.
+pub fn ensure_nat() -> Result<(), SandboxError> {
+    let missing: Vec<Check> = nat_checks().into_iter().filter(|check| !check.ok).collect();
+    if missing.is_empty() { Ok(()) } else { Err(SandboxError::Unsupported { missing }) }
+}
+
+/// Only network mode `nat` needs these.
+fn nat_checks() -> [Check; 2] {
+    // An old pasta writes its version to stderr only.
+    let present = |name: &'static str, arguments: &[&str], mend: &str| {
+        let found =
+            first_line(name, arguments).map(|line| if line.is_empty() { "installed".into() } else { line });
+        Check { required: false, ..check(name, found, mend) }
+    };
+    [
+        present("nft", &["--version"], "apt-get install nftables (for network mode nat)"),
+        present("pasta", &["--version"], "apt-get install passt (for network mode nat)"),
+    ]
 }
 
 fn check(name: &'static str, found: Result<String, String>, mend: &str) -> Check {

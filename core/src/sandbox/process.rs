@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -58,6 +58,20 @@ impl PidFd {
     pub async fn ended(&self) -> io::Result<()> {
         let watched = watched(self.0.try_clone()?.into(), Interest::READABLE)?;
         watched.readable().await.map(drop)
+    }
+}
+
+impl From<OwnedFd> for PidFd {
+    /// Takes over a descriptor that is one.
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+}
+
+impl AsFd for PidFd {
+    /// Readable once the process has ended.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

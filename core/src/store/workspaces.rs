@@ -17,6 +17,9 @@ pub struct WorkspaceSpec {
     pub binds: Vec<String>,
     /// Network.
     pub network: NetworkMode,
+    /// Hosts of an allowlist.
+    #[serde(default)]
+    pub allow_hosts: Vec<String>,
     /// Limits of each run.
     pub limits: Limits,
 }

@@ -191,6 +191,7 @@ impl Workspaces {
             image: (row.kind == WorkspaceKind::Container).then(|| "minimal".to_owned()),
             binds: row.spec.binds.clone(),
             network: row.spec.network,
+            allow_hosts: row.spec.allow_hosts.clone(),
             limits: row.spec.limits,
             created_at: row.created_at,
         }

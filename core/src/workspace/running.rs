@@ -6,18 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sandboxed_domain::api::{ApiError, BuildProgress, ErrorCode, Limits, NetworkMode, WorkspaceKind};
+use sandboxed_domain::policy::check_network;
 use sandboxed_domain::sandbox as domain;
-use sandboxed_domain::sandbox::{Bind, Network, Registration, SandboxSpec};
+use sandboxed_domain::sandbox::{Bind, IdMap, Network, Registration, SandboxSpec};
 use uuid::Uuid;
 
 use super::inside::program_binds;
 use super::paths::short;
 use super::records::Workspaces;
+use crate::sandbox::network::{proxy_env, resolv_conf};
 use crate::sandbox::{
     Group, HostRunner, LimitWatch, RunnerHandle, START_PATIENCE, Sandbox, SandboxError, prepare_repository,
     runner_path,
 };
-use crate::store::{WorkspaceRow, make_private};
+use crate::store::{WorkspaceRow, io_error, make_private};
 
 /// Memory of one run when nobody says: 4 GiB.
 const RUN_MEMORY: u64 = 4 << 30;
@@ -232,6 +234,17 @@ impl Workspaces {
             binds.extend(repository(Path::new(bind))?);
         }
         binds.extend(program_binds(&self.programs)?);
+        let network = network(row)?;
+        if let Some(text) = resolv_conf(&network) {
+            let file = paths.control.with_file_name("resolv.conf");
+            std::fs::write(&file, text).map_err(|e| io_error(&file, &e))?;
+            binds.push(Bind {
+                source: file,
+                target: "/etc/resolv.conf".into(),
+                read_only: true,
+                idmap: IdMap::None,
+            });
+        }
         Ok(SandboxSpec {
             machine: format!("sbx-{}-{}", self.instance, short(row.id)),
             hostname: row.name.clone(),
@@ -241,10 +254,9 @@ impl Workspaces {
             control: paths.control,
             runner: runner_path()?,
             binds,
-            network: match row.spec.network {
-                NetworkMode::Host => Network::Host,
-                NetworkMode::None => Network::None,
-            },
+            egress: std::env::current_exe()
+                .map_err(|e| ApiError::new(ErrorCode::Internal, format!("the daemon's own program: {e}")))?,
+            network,
             uid_base: row.uid_base.unwrap_or_default(),
             limits: domain::Limits::default(),
             registration: if Path::new("/run/systemd/system").is_dir() {
@@ -254,6 +266,20 @@ impl Workspaces {
             },
         })
     }
+}
+
+fn network(row: &WorkspaceRow) -> Result<Network, ApiError> {
+    Ok(match row.spec.network {
+        NetworkMode::Host => Network::Host,
+        NetworkMode::None => Network::None,
+        NetworkMode::Nat => Network::Nat,
+        NetworkMode::Allowlist => Network::Allowlist(check_network(row.spec.network, &row.spec.allow_hosts)?),
+    })
+}
+
+/// Variables by which programs of the workspace find the way out, where it is a proxy.
+pub fn network_env(row: &WorkspaceRow) -> Vec<(String, String)> {
+    if row.spec.network == NetworkMode::Allowlist { proxy_env() } else { Vec::new() }
 }
 
 /// The binds of a directory of the host: a repository's own code is protected.

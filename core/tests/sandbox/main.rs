@@ -3,6 +3,8 @@
 
 mod image;
 mod inside;
+mod internet;
 mod lifecycle;
 mod limits;
+mod network;
 mod support;

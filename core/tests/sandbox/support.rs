@@ -68,6 +68,7 @@ impl Place {
             runner: runner(),
             binds: vec![Bind { idmap: IdMap::None, ..Bind::same_path("/usr").read_only() }],
             network: Network::Host,
+            egress: env!("CARGO_BIN_EXE_sandboxed-sh").into(),
             uid_base: FIRST_UID_BASE + ((unique ^ (unique >> 18)) % 10_000) * UIDS_PER_SANDBOX,
             limits: Limits::default(),
             registration: Registration::Off,

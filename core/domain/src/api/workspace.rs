@@ -24,6 +24,10 @@ pub enum NetworkMode {
     Host,
     /// Loopback only.
     None,
+    /// The public internet, outwards only: no private or metadata address, nothing of the host.
+    Nat,
+    /// Only the hosts of `allow_hosts`, through a proxy.
+    Allowlist,
 }
 
 /// Limits of a sandbox and of each run in it. Zero or absent: the default.
@@ -48,6 +52,9 @@ pub struct CreateWorkspaceParams {
     pub binds: Vec<String>,
     /// Network of the sandbox.
     pub network: NetworkMode,
+    /// For `allowlist`: `example.org`, `*.example.org`, `example.org:8443` or `192.0.2.1:8080`; ports 80 and 443 unless
+    /// one is named.
+    pub allow_hosts: Vec<String>,
     /// Limits of each run.
     pub limits: Limits,
 }
@@ -79,6 +86,8 @@ pub struct WorkspaceView {
     pub image: Option<String>,
     pub binds: Vec<String>,
     pub network: NetworkMode,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow_hosts: Vec<String>,
     pub limits: Limits,
     pub created_at: DateTime<Utc>,
 }

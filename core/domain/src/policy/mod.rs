@@ -1,11 +1,13 @@
 //! Limits and validation rules shared by all doors.
 
 mod budget;
+mod network;
 mod params;
 mod permission;
 mod validate;
 
 pub use budget::*;
+pub use network::*;
 pub use params::*;
 pub use permission::*;
 pub use validate::*;

@@ -2,16 +2,19 @@
 //!
 //! - [`spec`]: what a sandbox is asked to be.
 //! - [`plan`]: the same as layers, arguments and environment; a value that can be shown and compared.
+//! - [`egress`]: what a sandbox with a network of its own may reach.
 //! - [`repository`]: how a git repository is bound so that the owner's next `git` on the host runs nobody else's code.
 //! - [`uids`]: which user ids a sandbox gets.
 //! - [`paths`]: which paths can be expressed to the tools underneath.
 
+pub mod egress;
 pub mod paths;
 pub mod plan;
 pub mod repository;
 pub mod spec;
 pub mod uids;
 
+pub use egress::AllowRule;
 pub use paths::{PathRefused, check_layer, check_target, quote_bind};
 pub use plan::{
     INSIDE_CONTROL, INSIDE_RUNNER, MountPoint, OverlayPlan, SandboxPlan, WORKLOAD_CAPABILITIES,

@@ -125,7 +125,7 @@ pub fn plan(spec: &SandboxSpec) -> Result<SandboxPlan, SpecError> {
     argv.push(format!("--hostname={}", spec.hostname));
     argv.push(format!("--private-users={}:{UIDS_PER_SANDBOX}", spec.uid_base));
     argv.push(format!("--drop-capability={}", dropped_capabilities().join(",")));
-    argv.extend(network_arguments(spec.network).map(str::to_owned));
+    argv.extend(network_arguments(&spec.network).map(str::to_owned));
     argv.push(bind_argument(&own_bind(&spec.runner, INSIDE_RUNNER).read_only())?);
     argv.push(bind_argument(&own_bind(&spec.control, INSIDE_CONTROL))?);
     argv.extend(bind_arguments(&spec.binds)?);
@@ -195,10 +195,12 @@ fn registration_arguments(registration: Registration) -> impl Iterator<Item = &'
 }
 
 /// With the host's network come the host's name servers.
-fn network_arguments(network: Network) -> impl Iterator<Item = &'static str> {
+fn network_arguments(network: &Network) -> impl Iterator<Item = &'static str> {
     match network {
         Network::Host => ["--resolv-conf=bind-host"].as_slice(),
         Network::None => ["--private-network", "--resolv-conf=off"].as_slice(),
+        // The launcher makes the namespace; nspawn keeps what it finds.
+        Network::Nat | Network::Allowlist(_) => ["--resolv-conf=off"].as_slice(),
     }
     .iter()
     .copied()

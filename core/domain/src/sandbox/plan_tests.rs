@@ -5,6 +5,7 @@ use super::*;
 
 fn spec() -> SandboxSpec {
     SandboxSpec {
+        egress: "/usr/bin/sandboxed-sh".into(),
         machine: "sbx-1".into(),
         hostname: "workspace".into(),
         image: "/d/images/minimal/rootfs".into(),

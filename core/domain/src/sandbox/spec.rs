@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::egress::AllowRule;
 use super::paths::PathRefused;
 
 /// Whose files those of a bind appear to be.
@@ -45,13 +46,17 @@ impl Bind {
 }
 
 /// What a sandbox can reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Network {
     /// The host's network, its loopback and abstract sockets included.
     Host,
     /// A network namespace of its own with only a loopback device.
     None,
+    /// A network namespace of its own from which connections to the public internet go out and none come in.
+    Nat,
+    /// A network namespace of its own with only a loopback device, and a proxy on it that connects to these hosts.
+    Allowlist(Vec<AllowRule>),
 }
 
 /// Whether `machinectl` knows the sandbox.
@@ -96,6 +101,9 @@ pub struct SandboxSpec {
     pub binds: Vec<Bind>,
     /// What it can reach.
     pub network: Network,
+    /// The program that is the way out of a network of its own; `sandboxed-sh` itself.
+    #[serde(default)]
+    pub egress: PathBuf,
     /// First host user id of its range, from [`super::next_uid_base`].
     pub uid_base: u32,
     /// Limits of everything in it together.
