@@ -39,6 +39,11 @@ impl Stage {
         Self { stub, daemon, strays }
     }
 
+    /// A stage for one agent, of parts that a test made itself.
+    pub fn of(subject: &Subject, stub: StubModel, daemon: Daemon) -> Self {
+        Self { stub, daemon, strays: subject.strays.to_vec() }
+    }
+
     /// A stage for one agent whose only scenario is `s`.
     pub async fn with(subject: &Subject, steps: impl IntoIterator<Item = Step>) -> Self {
         Self::new(&[subject], Script::default().scenario("s", steps)).await

@@ -10,9 +10,11 @@ use sandboxed_domain::mission::MissionStatus;
 use sandboxed_testkit::stub::{Script, Step, StubModel};
 use serde_json::{Value, json};
 
-use crate::stage::{BOSS, KEY, Stage, report, worker};
+use crate::stage::{BOSS, Stage, report, worker};
 use crate::support::{Daemon, ids};
 
+/// Any key will do: the stub asks for none in particular.
+const KEY: &str = "sk-test-installing";
 const SYSTEM: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A directory that is all of the daemon's `PATH` beside the system's, and what its npm writes down.
@@ -72,7 +74,7 @@ async fn the_first_missions_install_it_once_in_a_sandbox_that_runs() {
         .unwrap();
     let allow = ("SANDBOXED_SH_AUTO_INSTALL_CLAUDECODE", "true");
     let daemon = host.daemon(&[allow, ("ANTHROPIC_BASE_URL", &stub.base_url())]).await;
-    let stage = Stage { stub, daemon };
+    let stage = Stage::of(stub, daemon);
     let before = status(&stage.daemon).await;
     assert!(before.ready && !before.installed, "{before:?}");
     assert!(before.reason.contains("installed at first use"), "{before:?}");

@@ -2,11 +2,12 @@
 
 use std::ops::{Deref, DerefMut};
 
-use sandboxed_testkit::stub::{Script, Step};
+use sandboxed_testkit::stub::{Script, Step, StubModel};
 use serde_json::Value;
 
 use crate::agents::{self, CLAUDECODE};
 pub use crate::agents::{BOSS, end_of, ended, report, word_of};
+use crate::support::Daemon;
 
 /// See [`agents::Stage`].
 pub struct Stage(agents::Stage);
@@ -19,6 +20,11 @@ impl Stage {
     /// A stage whose only scenario is `s`.
     pub async fn with(steps: impl IntoIterator<Item = Step>) -> Self {
         Self(agents::Stage::with(&CLAUDECODE, steps).await)
+    }
+
+    /// A stage of parts that a test made itself.
+    pub fn of(stub: StubModel, daemon: Daemon) -> Self {
+        Self(agents::Stage::of(&CLAUDECODE, stub, daemon))
     }
 
     pub async fn finish(self) {

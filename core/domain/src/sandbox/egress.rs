@@ -3,8 +3,8 @@
 //! `nat` blocks addresses, in the sandbox's own network namespace; `allowlist` has no network at all but a proxy that
 //! connects to named hosts and refuses what does not resolve to a public address.
 
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
