@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 
 use crate::mission::Missions;
 use crate::store::{self, Store};
-use crate::workspace::Workspaces;
+use crate::workspace::{Workspaces, idle_time};
 
 /// The operations. Cheap to clone.
 #[derive(Clone)]
@@ -36,7 +36,12 @@ impl App {
             ApiError::new(sandboxed_domain::api::ErrorCode::Internal, error.to_string())
         })??;
         let workspaces = Workspaces::open(data, instance, store.clone()).await?;
+        let idle = idle_time()?;
         let missions = Missions::start(store.clone(), workspaces.clone(), max_parallel).await?;
+        if let Some(idle) = idle {
+            let workspaces = workspaces.clone();
+            missions.background(async move { workspaces.stop_idle(idle).await });
+        }
         Ok(Self { store, missions, workspaces, batches: Arc::default(), spares: Arc::default() })
     }
 

@@ -1,10 +1,12 @@
 //! Workspaces: records, directories, and the sandbox that each has while it is used.
 
+mod idle;
 mod inside;
 mod paths;
 mod records;
 mod running;
 
+pub use idle::*;
 pub use inside::*;
 pub use paths::*;
 pub use records::*;

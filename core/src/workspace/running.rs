@@ -9,6 +9,9 @@ use sandboxed_domain::api::{ApiError, BuildProgress, ErrorCode, Limits, NetworkM
 use sandboxed_domain::policy::check_network;
 use sandboxed_domain::sandbox as domain;
 use sandboxed_domain::sandbox::{Bind, IdMap, Network, Registration, SandboxSpec};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::inside::program_binds;
@@ -133,14 +136,47 @@ type Slot = Arc<tokio::sync::Mutex<Option<Arc<Live>>>>;
 #[derive(Default)]
 pub(super) struct Places {
     slots: Mutex<HashMap<Uuid, Slot>>,
+    /// When each running container was last asked for.
+    used: Mutex<HashMap<Uuid, Instant>>,
+    first: Notify,
 }
 
 impl Places {
-    fn slot(&self, id: Uuid) -> Slot {
+    pub(super) fn slot(&self, id: Uuid) -> Slot {
         Arc::clone(self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default())
     }
 
+    /// Notes that a container is being used. The host's runner is not stopped for want of use.
+    pub(super) fn touch(&self, id: Uuid) {
+        if !id.is_nil() {
+            self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Instant::now());
+            self.first.notify_one();
+        }
+    }
+
+    /// Completes with the next use.
+    pub(super) fn touched(&self) -> Notified<'_> {
+        self.first.notified()
+    }
+
+    /// When the container that was not used for longest was used.
+    pub(super) fn first_use(&self) -> Option<Instant> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).values().min().copied()
+    }
+
+    /// Containers last used at `time` or before.
+    pub(super) fn used_before(&self, time: Instant) -> Vec<Uuid> {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.iter().filter(|(_, at)| **at <= time).map(|(id, _)| *id).collect()
+    }
+
+    /// It does not run any more.
+    pub(super) fn forget_use(&self, id: Uuid) {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
     pub(super) fn remove(&self, id: Uuid) {
+        self.forget_use(id);
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
@@ -167,7 +203,12 @@ async fn adopt(workspaces: &Workspaces, id: Uuid, place: &mut Option<Arc<Live>>)
         }
     };
     match found {
-        Ok(found) => *place = found.map(Arc::new),
+        Ok(found) => {
+            *place = found.map(Arc::new);
+            if place.is_some() {
+                workspaces.places.touch(id);
+            }
+        }
         Err(error) => tracing::warn!(%error, workspace = %id, "a sandbox cannot be adopted"),
     }
     place.clone()
@@ -186,6 +227,7 @@ impl Workspaces {
         let slot = self.places.slot(row.id);
         let mut place = slot.lock().await;
         if let Some(live) = adopt(self, row.id, &mut place).await {
+            self.places.touch(row.id);
             return Ok(live);
         }
         let started = match row.kind {
@@ -196,6 +238,7 @@ impl Workspaces {
         self.note_error(row.id, noted).await?;
         let live = Arc::new(started?);
         *place = Some(Arc::clone(&live));
+        self.places.touch(row.id);
         Ok(live)
     }
 

@@ -42,6 +42,37 @@ async fn a_workspace_is_made_started_used_stopped_and_destroyed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_sandbox_that_nobody_uses_is_stopped_and_starts_again_with_its_files() {
+    let mut daemon = Daemon::start_with(&[("SANDBOXED_SH_IDLE_STOP_SECONDS", "1")]).await;
+    let http = Http::new(daemon.settings());
+    let id = http.post(SPACES, json!({"name": "one"})).await.ok()["id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        sh(&http, "echo mine > /root/note; sleep 2").await["exit_code"],
+        0,
+        "busy for longer is in use"
+    );
+    stopped(&daemon, &id).await;
+    assert_eq!(sh(&http, "cat /root/note").await["stdout"], "mine\n");
+    // One that an earlier daemon started is known to the next.
+    daemon.restart().await;
+    stopped(&daemon, &id).await;
+    daemon.finish().await;
+}
+
+/// Waits until the sandbox's record is gone, told by the kernel.
+async fn stopped(daemon: &Daemon, id: &str) {
+    let runs = daemon.data().join("runs").join(id.rsplit('-').next().unwrap());
+    let gone = tokio::task::spawn_blocking(move || {
+        let mut inotify = inotify::Inotify::init().unwrap();
+        inotify.watches().add(&runs, inotify::WatchMask::DELETE).unwrap();
+        while runs.join("machine.json").exists() {
+            inotify.read_events_blocking(&mut [0; 4096]).unwrap();
+        }
+    });
+    tokio::time::timeout(std::time::Duration::from_secs(60), gone).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_exec_tells_how_its_command_ended() {
     let daemon = Daemon::start().await;
     let http = Http::new(daemon.settings());
