@@ -18,7 +18,7 @@ const SERVERS: &str = "mcp_servers";
 /// Names of the variables that the server gets from Codex's own environment.
 const ENV_VARS: &str = "env_vars";
 /// Settings of ours that a client or the daemon reads.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 11] = [
     "SANDBOXED_SH_DATA_DIR",
     "SANDBOXED_SH_HOST",
     "SANDBOXED_SH_PORT",
