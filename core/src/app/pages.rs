@@ -38,6 +38,7 @@ impl App {
             "tool_call",
             "tool_result",
             "error",
+            "goal",
             "outcome_reported",
             "mission_status_changed",
             "request_opened",
@@ -204,6 +205,10 @@ fn transcript_line(event: &Event, bytes: usize) -> String {
             format!("result {name}{}: {}", if *is_error { " (error)" } else { "" }, json(result))
         }
         EventBody::Error { code, message } => format!("error {code}: {}", cut_middle(message, part)),
+        EventBody::Goal { status, objective, iterations, tokens_used, .. } => {
+            let goal = cut_middle(objective, part);
+            format!("goal {status} after {iterations} turns and {tokens_used} tokens: {goal}")
+        }
         EventBody::OutcomeReported { outcome, summary, .. } => {
             format!("reported {outcome}: {}", cut_middle(summary, part))
         }

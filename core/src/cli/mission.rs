@@ -290,6 +290,9 @@ fn text(body: &EventBody) -> String {
         EventBody::RequestOpened { request_id, title, .. } => format!("{request_id} {}", short(title)),
         EventBody::RequestAnswered { request_id, decision, .. } => format!("{request_id} {decision}"),
         EventBody::Usage(usage) => format!("{} in, {} out", usage.input_tokens, usage.output_tokens),
+        EventBody::Goal { status, objective, iterations, .. } => {
+            format!("{status} after {iterations} turns: {}", short(objective))
+        }
         EventBody::OutcomeReported { outcome, summary, .. } => format!("{outcome}: {}", short(summary)),
         EventBody::OutputElided { stored_bytes, log_path } => {
             format!("after {stored_bytes} bytes; the rest is in {log_path}")

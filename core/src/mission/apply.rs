@@ -82,6 +82,11 @@ fn apply(
             row.last_activity = one_line(&message, 80);
             store::append_event(tx, id, &EventBody::Error { code, message })?;
         }
+        HarnessEvent::Goal { status, objective, iterations, tokens_used, token_budget } => {
+            row.last_activity = format!("goal {status}, turn {iterations}");
+            let body = EventBody::Goal { status, objective, iterations, tokens_used, token_budget };
+            store::append_event(tx, id, &body)?;
+        }
         HarnessEvent::TurnEnded { success, interrupted, failure, message, usage } => {
             turn_ended(
                 tx,
@@ -171,6 +176,7 @@ fn turn_ended(
         let code = match turn.class() {
             Some(FailureClass::RateLimited { .. }) => "rate_limited",
             Some(FailureClass::Auth) => "auth_error",
+            Some(FailureClass::BudgetReached) => "budget_exceeded",
             Some(FailureClass::Transient | FailureClass::Harness) | None => "harness_error",
         };
         row.error = Some(turn.message.clone());

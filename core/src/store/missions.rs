@@ -43,7 +43,7 @@ pub struct LastTurn {
     pub success: bool,
     /// Whether it was interrupted.
     pub interrupted: bool,
-    /// `rate_limited`, `auth`, `transient` or `harness`.
+    /// `rate_limited`, `auth`, `transient`, `budget` or `harness`.
     pub failure: Option<String>,
     /// Its words.
     pub message: String,
@@ -56,6 +56,7 @@ impl LastTurn {
             Some("rate_limited") => Some(FailureClass::RateLimited { resets_at: None }),
             Some("auth") => Some(FailureClass::Auth),
             Some("transient") => Some(FailureClass::Transient),
+            Some("budget") => Some(FailureClass::BudgetReached),
             Some(_) => Some(FailureClass::Harness),
             None => None,
         }
@@ -68,6 +69,7 @@ impl LastTurn {
                 FailureClass::RateLimited { .. } => "rate_limited",
                 FailureClass::Auth => "auth",
                 FailureClass::Transient => "transient",
+                FailureClass::BudgetReached => "budget",
                 FailureClass::Harness => "harness",
             }
             .to_owned()

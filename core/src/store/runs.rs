@@ -160,6 +160,9 @@ pub fn runs_of(connection: &Connection, mission: Uuid) -> Result<Vec<RunRow>, St
 /// # Errors
 /// SQLite's.
 pub fn plan_stdin(tx: &Tx<'_>, run: &mut RunRow, data: &str) -> Result<(), StoreError> {
+    if data.is_empty() {
+        return save_run(tx, run);
+    }
     tx.execute(
         "INSERT INTO stdin_writes (run_id, offset, data) VALUES (?1, ?2, ?3)",
         params![run.id.to_string(), run.stdin_planned, data],

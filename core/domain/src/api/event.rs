@@ -80,6 +80,16 @@ pub enum EventBody {
     },
     /// Tokens and cost of a finished turn.
     Usage(Usage),
+    /// The goal that the harness pursues by itself changed, or another of its turns is over.
+    Goal {
+        status: String,
+        objective: String,
+        iterations: u32,
+        tokens_used: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "u64")]
+        token_budget: Option<u64>,
+    },
     /// The worker reported its outcome by the tool.
     OutcomeReported { outcome: String, summary: String, blocker: Option<String> },
     /// Output beyond the stored limit stays in the log file.
@@ -104,6 +114,7 @@ impl EventBody {
             Self::RequestOpened { .. } => "request_opened",
             Self::RequestAnswered { .. } => "request_answered",
             Self::Usage(_) => "usage",
+            Self::Goal { .. } => "goal",
             Self::OutcomeReported { .. } => "outcome_reported",
             Self::OutputElided { .. } => "output_elided",
             Self::HarnessRaw { .. } => "harness_raw",

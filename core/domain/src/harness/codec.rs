@@ -23,10 +23,16 @@ pub trait Codec: Send + Sync {
     /// begins with a handshake the first message opens it, waits in the state, and follows as
     /// [`HarnessEvent::Send`] when the other side is ready. A message
     /// without a [`HarnessEvent::MessageStarted`] may be sent again with the same `id`, as after a restart: the
-    /// harness takes it once. Several waiting messages may become one turn, so count starts and not turn ends.
+    /// harness takes it once. Several waiting messages may become one turn, so count starts and not turn ends. Empty
+    /// where it waits in the state and nothing is to be said yet.
     fn encode_user_message(&mut self, id: &str, text: &str) -> Option<String>;
 
-    /// A request to stop the running turn and keep the process.
+    /// A message for the running turn rather than the next one; `None` where there is no such way or no turn.
+    fn encode_steer(&mut self, _id: &str, _text: &str) -> Option<String> {
+        None
+    }
+
+    /// A request to stop the running turn and keep the process. Empty where it is made as soon as it can be.
     fn encode_interrupt(&mut self, id: &str) -> Option<String>;
 
     /// The answer to a [`HarnessEvent::Request`]; `detail` is the one that came with it. `answer` is the answer

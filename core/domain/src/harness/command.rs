@@ -32,6 +32,7 @@ impl Harness for Command {
             resume: false,
             queue: false,
             interrupt: false,
+            steer: false,
             requests: false,
             mcp: false,
             models: false,

@@ -17,6 +17,8 @@ pub enum FailureClass {
     /// The provider itself failed for now (5xx, overloaded, a cut connection), and the harness gave up: the same
     /// may work a moment later.
     Transient,
+    /// A budget that was set for the work is used up.
+    BudgetReached,
     /// Anything else the harness reports.
     Harness,
 }
@@ -102,6 +104,19 @@ pub enum HarnessEvent {
         code: String,
         /// What happened.
         message: String,
+    },
+    /// The goal that the harness pursues over several of its own turns, when something about it changed.
+    Goal {
+        /// `active`, `paused`, `blocked`, `complete`, `budget_limited`, `usage_limited`.
+        status: String,
+        /// What is to be true at its end.
+        objective: String,
+        /// Turns that pursued it in this run.
+        iterations: u32,
+        /// Tokens used for it.
+        tokens_used: u64,
+        /// Tokens that it may use.
+        token_budget: Option<u64>,
     },
     /// The turn is over: the terminal event of the protocol.
     TurnEnded {

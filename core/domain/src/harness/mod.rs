@@ -5,6 +5,7 @@
 
 mod claudecode;
 mod codec;
+mod codex;
 mod command;
 mod environment;
 mod event;
@@ -12,6 +13,7 @@ mod instructions;
 mod plan;
 mod programs;
 mod registry;
+mod skill;
 
 pub use codec::*;
 pub use event::*;
@@ -19,3 +21,4 @@ pub use instructions::*;
 pub use plan::*;
 pub use programs::*;
 pub use registry::*;
+pub use skill::*;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::claudecode::ClaudeCode;
+use super::codex::Codex;
 use super::command::Command;
 use super::{Codec, LaunchPlan, LaunchRequest, Program};
 use crate::api::{ApiError, AuthKind, Effort, ErrorCode, PermissionMode};
@@ -27,6 +28,8 @@ pub struct Capabilities {
     pub queue: bool,
     /// A running turn can be stopped while the process lives on.
     pub interrupt: bool,
+    /// A message may be put into the running turn.
+    pub steer: bool,
     /// It may ask for permissions and put questions.
     pub requests: bool,
     /// It takes MCP servers.
@@ -99,6 +102,11 @@ pub trait Harness: Sync {
         false
     }
 
+    /// Where its CLI looks for a user's skills, relative to the mission's directory; `None`: it knows none.
+    fn skills_dir(&self) -> Option<&'static str> {
+        None
+    }
+
     /// What to start.
     fn plan(&self, request: &LaunchRequest) -> Result<LaunchPlan, ApiError>;
 
@@ -108,7 +116,7 @@ pub trait Harness: Sync {
 
 /// All harnesses, in the order in which they are shown.
 pub fn registry() -> &'static [&'static dyn Harness] {
-    &[&ClaudeCode, &Command]
+    &[&ClaudeCode, &Codex, &Command]
 }
 
 /// The harness with this id; `UnknownBackend` names those that exist.
@@ -144,7 +152,10 @@ mod tests {
     fn each_harness_without_models_refuses_model_and_effort() {
         for harness in registry() {
             let caps = harness.capabilities();
-            assert_eq!(harness.check_model(Some("sonnet"), None).is_ok(), caps.models);
+            assert_eq!(
+                harness.check_model(Some("some-model"), None).is_ok(),
+                caps.models && harness.id() != "claudecode"
+            );
             assert_eq!(harness.check_model(None, Some(Effort::High)).is_ok(), caps.efforts);
             assert!(harness.check_model(None, None).is_ok());
         }

@@ -166,6 +166,7 @@ fn failure(class: FailureClass) -> TerminalReason {
     match class {
         FailureClass::RateLimited { .. } => TerminalReason::RateLimited,
         FailureClass::Auth => TerminalReason::AuthError,
+        FailureClass::BudgetReached => TerminalReason::BudgetExceeded,
         FailureClass::Transient | FailureClass::Harness => TerminalReason::HarnessError,
     }
 }

@@ -2,7 +2,8 @@
 
 use super::*;
 
-const FAILURES: [(FailureClass, TerminalReason); 4] = [
+const FAILURES: [(FailureClass, TerminalReason); 5] = [
+    (FailureClass::BudgetReached, TerminalReason::BudgetExceeded),
     (FailureClass::Transient, TerminalReason::HarnessError),
     (FailureClass::Harness, TerminalReason::HarnessError),
     (FailureClass::Auth, TerminalReason::AuthError),
@@ -82,7 +83,7 @@ fn expected(input: &VerdictInput) -> (MissionStatus, TerminalReason) {
 #[test]
 fn every_combination_is_judged_by_the_first_rule_that_applies() {
     let inputs = all_inputs();
-    assert_eq!(inputs.len(), 12 * 6 * 7 * 5);
+    assert_eq!(inputs.len(), 12 * 7 * 7 * 5);
     for input in &inputs {
         let verdict = judge(input);
         assert_eq!((verdict.status, verdict.reason), expected(input), "{input:?}");

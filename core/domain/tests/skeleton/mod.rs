@@ -69,6 +69,10 @@ fn one(event: &HarnessEvent) -> String {
             let cost = cost_usd.map_or("-".to_owned(), |usd| format!("{usd:.6}"));
             format!("end {how} in={input_tokens} out={output_tokens} usd={cost} {}", json!(message))
         }
+        HarnessEvent::Goal { status, objective, iterations, tokens_used, token_budget } => {
+            let budget = token_budget.map_or("-".to_owned(), |tokens| tokens.to_string());
+            format!("goal {status} turns={iterations} tokens={tokens_used}/{budget} {}", json!(objective))
+        }
         HarnessEvent::Raw(value) => format!("raw {}", short(value)),
         HarnessEvent::Send { line } => format!("send {}", line.trim_end()),
         HarnessEvent::TextDelta { .. } | HarnessEvent::Ignored => unreachable!(),
