@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use sandboxed_testkit::cli::Cli;
-use sandboxed_testkit::stub::{Step, ToolCall};
-use serde_json::json;
 
 use super::{STUB, Subject};
 
@@ -21,18 +19,6 @@ pub const CLAUDECODE: Subject = Subject {
     foreign_model: "gpt-5",
     context_file: "CLAUDE.md",
     start: Duration::from_secs(4),
-    question: Some(question),
     strays: &[],
     differences: &[],
 };
-
-fn question() -> Step {
-    let input = json!({"questions": [{
-        "question": "Which colour shall it be?", "header": "Colour", "multiSelect": false,
-        "options": [
-            {"label": "Blue", "description": "Like the sky"},
-            {"label": "Green", "description": "Like the grass"},
-        ],
-    }]});
-    Step { tool: Some(ToolCall::Named { name: "AskUserQuestion".into(), input }), ..Step::default() }
-}

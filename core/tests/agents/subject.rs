@@ -6,7 +6,6 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use sandboxed_testkit::cli::Cli;
-use sandboxed_testkit::stub::Step;
 use serde_json::{Value, json};
 
 use super::Behaviour;
@@ -40,8 +39,6 @@ pub struct Subject {
     pub context_file: &'static str,
     /// Time that a turn needs to get to its tool on a busy machine; a turn is given this much before it is late.
     pub start: Duration,
-    /// How its model asks a question, where it can.
-    pub question: Option<fn() -> Step>,
     /// Requests that it makes for no good reason, `METHOD path`.
     pub strays: &'static [&'static str],
     /// What it does otherwise than the table says, and why. A test holds each of them.

@@ -5,12 +5,12 @@ use sandboxed_domain::mission::{MissionStatus, TerminalReason};
 use sandboxed_testkit::stub::Step;
 use serde_json::{Value, json};
 
-use crate::agents::CLAUDECODE;
 use crate::stage::{BOSS, Stage, end_of, worker};
 
 #[tokio::test]
 async fn a_cancel_withdraws_an_open_question() {
-    let stage = Stage::with([(CLAUDECODE.question.unwrap())(), Step::text("never")]).await;
+    let stage =
+        Stage::with([Step::ask("Which colour shall it be?", ["Blue", "Green"]), Step::text("never")]).await;
     let id = stage.worker(worker("paint it [[s]]")).await;
     let opened = stage.event(id, |body| matches!(body, EventBody::RequestOpened { .. })).await;
     let EventBody::RequestOpened { request_id, .. } = opened.body else { panic!("{opened:?}") };

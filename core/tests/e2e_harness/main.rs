@@ -30,6 +30,7 @@ macro_rules! tests {
                 case.closed(&[$($crate::agents::Behaviour::$behaviour),+]);
             }
         )+
+        /// What these tests hold.
         pub const HELD: &[$crate::agents::Behaviour] = &[$($($crate::agents::Behaviour::$behaviour),+),+];
     };
 }
@@ -45,7 +46,7 @@ macro_rules! suite {
                     messages::a_message_to_a_busy_worker_becomes_its_next_turn holds Queue;
                     messages::a_persons_mission_waits_and_goes_on holds Conversation;
                     files::instructions_are_in_force_and_the_key_is_nowhere holds Instructions Secrecy;
-                    requests::a_permission_is_asked_denied_allowed_and_allowed_always holds Permissions AllowAlways;
+                    requests::a_permission_is_asked_denied_allowed_and_allowed_always holds Permissions DenialReason AllowAlways;
                     requests::a_question_wakes_the_boss_and_its_answer_reaches_the_model holds Question;
                     crashes::an_agent_that_is_killed_failed_and_its_session_goes_on holds AgentKilled;
                     crashes::a_turn_goes_on_without_its_daemon_and_is_told_once holds DaemonKilled;
@@ -64,3 +65,5 @@ macro_rules! suite {
 suite! {
     claudecode: CLAUDECODE
 }
+
+use claudecode::HELD;

@@ -13,7 +13,6 @@ mod instructions;
 mod plan;
 mod programs;
 mod registry;
-mod skill;
 
 pub use codec::*;
 pub use event::*;
@@ -21,4 +20,3 @@ pub use instructions::*;
 pub use plan::*;
 pub use programs::*;
 pub use registry::*;
-pub use skill::*;
