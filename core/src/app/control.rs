@@ -217,15 +217,13 @@ impl App {
         })
     }
 
-    /// Missions at work: those that hold a slot, or also those that wait for one.
+    /// Missions at work: those that hold a slot, or also those that wait for one or for a time.
     ///
     /// # Errors
     /// SQLite's.
-    pub async fn progress(&self, pending_too: bool) -> Result<Vec<ProgressView>, ApiError> {
-        let statuses = MissionStatus::ALL
-            .into_iter()
-            .filter(|s| s.holds_slot() || (pending_too && *s == MissionStatus::Pending))
-            .collect();
+    pub async fn progress(&self, waiting_too: bool) -> Result<Vec<ProgressView>, ApiError> {
+        let statuses =
+            MissionStatus::ALL.into_iter().filter(|s| s.holds_slot() || (waiting_too && waits(*s))).collect();
         let query = MissionQuery { statuses, oldest_first: true, limit: 200, ..Default::default() };
         let rows = self.store.read(move |c| store::query_missions(c, &query)).await?;
         let view = |row: &MissionRow| {
@@ -236,6 +234,7 @@ impl App {
                 status: row.status,
                 seconds: worker.seconds,
                 last_activity: worker.last_activity,
+                parked_until: worker.parked_until,
             }
         };
         Ok(rows.iter().map(view).collect())
@@ -262,6 +261,10 @@ impl App {
             "GET /api/control/queue lists those that wait; one that was delivered cannot be taken back",
         ))
     }
+}
+
+fn waits(status: MissionStatus) -> bool {
+    matches!(status, MissionStatus::Pending | MissionStatus::RateLimited)
 }
 
 fn bounded(field: &str, given: Option<u32>, default: u32, most: u32) -> Result<u32, ApiError> {

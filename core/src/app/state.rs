@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sandboxed_domain::api::ApiError;
 use tokio::sync::Mutex;
 
-use crate::mission::Missions;
+use crate::mission::{MissionSettings, Missions};
 use crate::store::{self, Store};
 use crate::workspace::{Workspaces, idle_time};
 
@@ -27,7 +27,7 @@ impl App {
     ///
     /// # Errors
     /// The store or the workspaces cannot be opened.
-    pub async fn open(data: PathBuf, instance: &str, max_parallel: u32) -> Result<Self, ApiError> {
+    pub async fn open(data: PathBuf, instance: &str, settings: MissionSettings) -> Result<Self, ApiError> {
         for name in ["workspaces", "runs"] {
             store::make_private(&data.join(name))?;
         }
@@ -37,7 +37,7 @@ impl App {
         })??;
         let workspaces = Workspaces::open(data, instance, store.clone()).await?;
         let idle = idle_time()?;
-        let missions = Missions::start(store.clone(), workspaces.clone(), max_parallel).await?;
+        let missions = Missions::start(store.clone(), workspaces.clone(), settings).await?;
         if let Some(idle) = idle {
             let workspaces = workspaces.clone();
             missions.background(async move { workspaces.stop_idle(idle).await });

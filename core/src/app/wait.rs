@@ -163,5 +163,6 @@ pub(super) fn running_worker(row: &MissionRow) -> RunningWorker {
         status: row.status,
         seconds: row.seconds() as u64,
         last_activity: crate::mission::one_line(&row.last_activity, 60),
+        parked_until: row.parked_until(),
     }
 }

@@ -14,9 +14,9 @@ use uuid::Uuid;
 use super::App;
 use super::caller::Identity;
 use crate::git;
-use crate::mission::{git_error, report, request_stop};
+use crate::mission::{git_error, report, request_stop, resumed_with};
 use crate::store::blocking;
-use crate::store::{self, MissionQuery, MissionRow, StoreError, Tx};
+use crate::store::{self, MissionQuery, MissionRow, Setbacks, StoreError, Tx};
 
 /// Workers on one page of a list: about 4 kB.
 const PAGE: u32 = 12;
@@ -93,7 +93,7 @@ impl App {
         Ok(ResumeWorkerResponse { worker_id: row.id, status: row.status, turn: row.turns + 1 })
     }
 
-    /// Puts an ended (or waiting) mission back into the queue with a message.
+    /// Puts an ended (or waiting, or parked) mission back into the queue with a message.
     pub(super) async fn resume(&self, id: Uuid, content: String) -> Result<MissionRow, ApiError> {
         Ok(self.resume_with(id, content).await?.0)
     }
@@ -108,7 +108,8 @@ impl App {
             .store
             .write(move |tx| {
                 let mut row = store::get_mission(tx, id)?;
-                if !row.status.is_ended() && row.status != MissionStatus::Waiting {
+                let open = matches!(row.status, MissionStatus::Waiting | MissionStatus::RateLimited);
+                if !row.status.is_ended() && !open {
                     return Err(ApiError::new(
                         ErrorCode::WrongState,
                         format!("{id} is {}, it has not ended", row.status.as_str()),
@@ -279,6 +280,11 @@ fn queue(tx: &mut Tx<'_>, row: &mut MissionRow, content: String) -> Result<Strin
     row.stop_reason = None;
     row.last_turn = None;
     row.started_at = None;
+    let parked = row.status == MissionStatus::RateLimited;
+    // Whoever resumes a parked one knows more of the limit than we do.
+    row.setbacks = Setbacks { at_once: parked, ..Setbacks::default() };
+    row.not_before = None;
+    let content = if parked { resumed_with(tx, row, content)? } else { content };
     store::transition(tx, row, MissionStatus::Pending, None)?;
     let message = enqueue_prompt(tx, row.id, content)?;
     store::save_mission(tx, row)?;
@@ -317,5 +323,6 @@ fn worker_row(row: &MissionRow) -> WorkerRow {
         status: row.status,
         terminal_reason: row.terminal_reason,
         seconds: row.seconds() as u64,
+        parked_until: row.parked_until(),
     }
 }

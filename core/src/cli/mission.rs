@@ -154,6 +154,7 @@ fn show(view: &MissionView, format: Format) -> Result<(), ApiError> {
         ("directory", dash(&view.working_directory)),
         ("turns", view.turns.to_string()),
         ("created", time(&view.created_at)),
+        ("parked until", view.parked_until.as_ref().map_or_else(|| "-".to_owned(), time)),
         ("ended", view.ended_at.as_ref().map_or_else(|| "-".to_owned(), time)),
     ];
     out::raw(&out::table(&rows.map(|(name, value)| vec![name.to_owned(), value])))
@@ -287,6 +288,7 @@ fn text(body: &EventBody) -> String {
             Some(reason) => format!("{} ({})", status.as_str(), reason.as_str()),
             None => status.as_str().to_owned(),
         },
+        EventBody::Parked { until, .. } => format!("until {}", until.format("%F %T UTC")),
         EventBody::RequestOpened { request_id, title, .. } => format!("{request_id} {}", short(title)),
         EventBody::RequestAnswered { request_id, decision, .. } => format!("{request_id} {decision}"),
         EventBody::Usage(usage) => format!("{} in, {} out", usage.input_tokens, usage.output_tokens),

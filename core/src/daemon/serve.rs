@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::token::read_or_create;
 use crate::app::App;
 use crate::http::{Auth, Door, Peer, admin_router, mission_router};
-use crate::mission::ServeSocket;
+use crate::mission::{MissionSettings, ServeSocket};
 use crate::store::io_error;
 
 /// How `serve` was asked to run.
@@ -48,7 +48,8 @@ pub async fn serve(settings: Settings, options: ServeOptions) -> Result<(), ApiE
     let listener = TcpListener::from_std(listener).map_err(internal)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(internal)?;
-    let app = App::open(settings.data_dir.clone(), &instance(&settings.data_dir)?, max_parallel()?).await?;
+    let missions = MissionSettings::from_env(max_parallel()?)?;
+    let app = App::open(settings.data_dir.clone(), &instance(&settings.data_dir)?, missions).await?;
     let door = Door {
         app: app.clone(),
         health: HealthResponse {

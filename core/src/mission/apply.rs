@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::manager::one_line;
 use super::requests;
-use crate::store::{self, LastTurn, MissionRow, RunRow, StoreError, Tx};
+use crate::store::{self, LastTurn, MissionRow, RunRow, Setbacks, StoreError, Tx};
 
 /// Most bytes of plain text kept as events for one run; the log file has all of it.
 pub(super) const MAX_STORED_TEXT: u64 = 4 << 20;
@@ -88,13 +88,7 @@ fn apply(
             store::append_event(tx, id, &body)?;
         }
         HarnessEvent::TurnEnded { success, interrupted, failure, message, usage } => {
-            turn_ended(
-                tx,
-                row,
-                run,
-                LastTurn { success, interrupted, failure: LastTurn::word(failure), message },
-                usage,
-            )?;
+            turn_ended(tx, row, run, LastTurn::new(success, interrupted, failure, message), usage)?;
         }
         HarnessEvent::MessageStarted { .. } => row.last_activity = "working".to_owned(),
         HarnessEvent::RequestWithdrawn { request_id } => requests::withdraw(tx, row, run, &request_id)?,
@@ -172,6 +166,9 @@ fn turn_ended(
     if turn.success && !turn.message.is_empty() && row.last_message.is_empty() {
         row.last_message = sandboxed_domain::policy::cut_middle(&turn.message, MAX_MESSAGE);
     }
+    if turn.success {
+        row.setbacks = Setbacks::default();
+    }
     if !turn.success && !turn.interrupted {
         let code = match turn.class() {
             Some(FailureClass::RateLimited { .. }) => "rate_limited",
@@ -179,7 +176,10 @@ fn turn_ended(
             Some(FailureClass::BudgetReached) => "budget_exceeded",
             Some(FailureClass::Transient | FailureClass::Harness) | None => "harness_error",
         };
-        row.error = Some(turn.message.clone());
+        // What stopped it tells more than how it died of that.
+        if row.stop_reason.is_none() || row.error.is_none() {
+            row.error = Some(turn.message.clone());
+        }
         let body = EventBody::Error { code: code.to_owned(), message: turn.message.clone() };
         store::append_event(tx, row.id, &body)?;
     }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use sandbox_runner::protocol::{EXIT_FILE, ExitRecord};
-use sandboxed_domain::api::{ApiError, ErrorCode};
+use sandbox_runner::protocol::{EXIT_FILE, ExitRecord, STDERR_FILE};
+use sandboxed_domain::api::{ApiError, ErrorCode, EventBody};
 use sandboxed_domain::harness::Codec;
-use sandboxed_domain::mission::TerminalReason;
+use sandboxed_domain::mission::{MissionStatus, TerminalReason};
 
 use super::actor::{Actor, StepError};
 use super::apply::{self, MAX_STORED_TEXT};
-use super::tail;
+use super::stall::Quiet;
+use super::{requests, tail};
 use crate::sandbox::{LimitWatch, SandboxError};
 use crate::store::{self, MissionRow, RunKind, RunPhase, RunRow, io_error};
 use crate::workspace::Live;
@@ -44,6 +45,10 @@ struct Drive<'a, 'b> {
     limits: Option<LimitWatch>,
     deadline: Option<tokio::time::Instant>,
     stopping: Stopping,
+    /// Since when it says nothing.
+    quiet: Quiet,
+    /// It has stalled by then.
+    stalls_at: Option<tokio::time::Instant>,
     /// Its stdin is closed: it should have ended by then.
     closing: Option<tokio::time::Instant>,
     /// The runner refused something: look again then.
@@ -75,6 +80,7 @@ pub(super) async fn drive(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Re
     if sandbox.is_some() && run.kind == RunKind::Turn {
         shared.sockets.open(actor.id, &actor.mission_dir(&row))?;
     }
+    let quiet = Quiet::of(&shared.store, &run).await?;
     let mut drive = Drive {
         actor,
         protocol: run.plan.stdin_pipe && run.kind == RunKind::Turn,
@@ -86,6 +92,8 @@ pub(super) async fn drive(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Re
         sandbox,
         limits,
         stopping: Stopping::No,
+        quiet,
+        stalls_at: None,
         closing: None,
         again_at: None,
     };
@@ -192,6 +200,7 @@ impl Drive<'_, '_> {
     async fn store(&mut self, piece: tail::Piece) -> Result<(), StepError> {
         let lines: Vec<&str> = piece.text.split_terminator('\n').collect();
         let events = self.codec.decode_lines(&lines);
+        self.quiet.heard(&events);
         let (id, snapshot, bytes) = (self.actor.id, self.codec.snapshot(), piece.bytes);
         let fallback = self.run.clone();
         self.run = self
@@ -214,6 +223,7 @@ impl Drive<'_, '_> {
         let Some(sandbox) = self.sandbox.clone() else { return Ok(()) };
         self.again_at = None;
         self.check_limits(row, &sandbox).await?;
+        self.check_silence(row, &sandbox).await?;
         if self.run.kind == RunKind::Turn && self.run.plan.stdin_pipe && !self.run.stdin_closed {
             self.actor.answers(&mut self.run, self.codec.as_mut()).await?;
             if self.run.idle && row.stop_reason.is_none() {
@@ -307,6 +317,34 @@ impl Drive<'_, '_> {
         Ok(())
     }
 
+    /// A turn that has been silent for too long is stopped, with what speaks for that.
+    async fn check_silence(&mut self, row: &MissionRow, sandbox: &Live) -> Result<(), StepError> {
+        let runs = self.protocol && !self.run.idle && row.stop_reason.is_none();
+        let settings = &self.actor.shared.settings;
+        self.stalls_at = self.quiet.due(settings, row, runs);
+        let now = tokio::time::Instant::now();
+        if self.stalls_at.is_none_or(|at| now < at) {
+            return Ok(());
+        }
+        self.quiet.saw_file(&self.directory.join(STDERR_FILE));
+        self.stalls_at = self.quiet.due(settings, row, runs);
+        if self.stalls_at.is_none_or(|at| now < at) {
+            return Ok(());
+        }
+        let run = self.run.id.to_string();
+        let message = self.quiet.evidence(&self.actor.shared.store, self.actor.id, &run, sandbox).await;
+        self.actor
+            .update(move |tx, row| {
+                row.stop_reason.get_or_insert(TerminalReason::Stalled.as_str());
+                row.error = Some(message.clone());
+                let body = EventBody::Error { code: "stalled".to_owned(), message };
+                store::append_event(tx, row.id, &body).map(drop)
+            })
+            .await?;
+        self.actor.wake.notify_one();
+        Ok(())
+    }
+
     /// Until something happens.
     async fn sleep(&mut self, watch: &super::watch::Watch) {
         let interrupt = match self.stopping {
@@ -315,7 +353,8 @@ impl Drive<'_, '_> {
         };
         let deadline = self.deadline.filter(|_| self.stopping == Stopping::No);
         let closing = self.closing.filter(|_| self.stopping == Stopping::No);
-        let due = [deadline, interrupt, closing, self.again_at].into_iter().flatten().min();
+        let stalls = self.stalls_at.filter(|_| self.stopping == Stopping::No);
+        let due = [deadline, interrupt, closing, stalls, self.again_at].into_iter().flatten().min();
         let timer = async {
             match due {
                 Some(at) => tokio::time::sleep_until(at).await,
@@ -367,7 +406,7 @@ impl Drive<'_, '_> {
         let snapshot = self.codec.snapshot();
         let id = self.actor.id;
         let text_tail = (turn && !self.protocol).then(|| tail::tail_text(&self.stdout, 2000));
-        let stderr = tail::tail_text(&self.directory.join(sandbox_runner::protocol::STDERR_FILE), 2000);
+        let stderr = tail::tail_text(&self.directory.join(STDERR_FILE), 2000);
         let sandbox = self.sandbox.clone();
         let oom = match &sandbox {
             Some(sandbox) => self.close_run(sandbox).await,
@@ -393,6 +432,11 @@ impl Drive<'_, '_> {
                 }
                 if exit.is_none() {
                     row.stop_reason.get_or_insert(TerminalReason::RunnerLost.as_str());
+                }
+                // Nobody is there any more who could be answered.
+                requests::close_all(tx, id)?;
+                if row.status == MissionStatus::NeedsInput {
+                    store::transition(tx, &mut row, MissionStatus::Active, None)?;
                 }
                 run.phase = RunPhase::Ended;
                 run.exit = exit;

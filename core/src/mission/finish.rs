@@ -12,7 +12,7 @@ use sandboxed_domain::mission::{
 use super::actor::{Actor, StepError};
 use super::manager::end_mission;
 use super::prepare::prepare;
-use super::verify;
+use super::{setbacks, verify};
 use crate::git;
 use crate::store::{self, MissionRow, RunRow, blocking};
 
@@ -32,6 +32,9 @@ pub(super) async fn after_turn(actor: &Actor<'_>, row: MissionRow, _run: RunRow)
             actor.update(|tx, row| store::transition(tx, row, MissionStatus::Waiting, None)).await?;
             return Ok(());
         }
+    }
+    if setbacks::wait_instead(actor, &row).await? {
+        return Ok(());
     }
     let input = verdict_input(&row, capabilities.kind, None);
     if needs_verification(&input)

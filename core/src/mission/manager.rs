@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use sandboxed_domain::api::{ApiError, AttentionEvent, AttentionKind, EventBody};
+use sandboxed_domain::api::{ApiError, AttentionEvent, AttentionKind, ErrorCode, EventBody};
 use sandboxed_domain::mission::{MissionStatus, Outcome, TerminalReason};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -12,13 +11,13 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::actor;
+use super::alarm::Alarm;
 use super::requests;
+use super::schedule::STORE_RETRY;
+use super::settings::MissionSettings;
 use super::watch::Watcher;
 use crate::store::{self, MissionQuery, MissionRow, Store, StoreError, Tx};
 use crate::workspace::Workspaces;
-
-/// Wait before a failed write to the database is tried again.
-const STORE_RETRY: Duration = Duration::from_secs(5);
 
 /// What every actor shares.
 pub(super) struct Shared {
@@ -26,11 +25,18 @@ pub(super) struct Shared {
     pub workspaces: Workspaces,
     pub watcher: Watcher,
     pub sockets: super::sockets::Sockets,
-    pub max_parallel: u32,
-    actors: Mutex<HashMap<Uuid, Arc<Notify>>>,
-    slots: Notify,
-    stop: CancellationToken,
+    pub settings: MissionSettings,
+    actors: Mutex<HashMap<Uuid, Seat>>,
+    pub slots: Notify,
+    pub stop: CancellationToken,
     tasks: TaskTracker,
+}
+
+/// The place of a mission's actor.
+struct Seat {
+    notify: Arc<Notify>,
+    /// The mission got a slot again while its actor was leaving.
+    again: bool,
 }
 
 /// All missions. Cheap to clone.
@@ -44,20 +50,25 @@ impl Missions {
     ///
     /// # Errors
     /// The store cannot be read, or the kernel refuses an inotify instance.
-    pub async fn start(store: Store, workspaces: Workspaces, max_parallel: u32) -> Result<Self, ApiError> {
+    pub async fn start(
+        store: Store,
+        workspaces: Workspaces,
+        settings: MissionSettings,
+    ) -> Result<Self, ApiError> {
         let watcher = Watcher::start().map_err(|source| {
-            ApiError::new(
-                sandboxed_domain::api::ErrorCode::Internal,
-                format!("inotify is not to be had: {source}"),
-            )
-            .hint("raise fs.inotify.max_user_instances")
+            ApiError::new(ErrorCode::Internal, format!("inotify is not to be had: {source}"))
+                .hint("raise fs.inotify.max_user_instances")
+        })?;
+        let alarm = Alarm::new().map_err(|source| {
+            let message = format!("no timer is to be had: {source}");
+            ApiError::new(ErrorCode::Internal, message).hint("raise the limit of open files")
         })?;
         let shared = Arc::new(Shared {
             store,
             workspaces,
             watcher,
             sockets: super::sockets::Sockets::default(),
-            max_parallel,
+            settings,
             actors: Mutex::default(),
             slots: Notify::new(),
             stop: CancellationToken::new(),
@@ -66,7 +77,7 @@ impl Missions {
         let missions = Self { shared };
         missions.adopt().await?;
         let scheduler = missions.clone();
-        missions.shared.tasks.spawn(async move { scheduler.schedule().await });
+        missions.shared.tasks.spawn(async move { scheduler.schedule(alarm).await });
         Ok(missions)
     }
 
@@ -119,7 +130,12 @@ impl Missions {
 
     /// How many missions may be active at once.
     pub fn max_parallel(&self) -> u32 {
-        self.shared.max_parallel
+        self.shared.settings.max_parallel
+    }
+
+    /// What is set.
+    pub fn settings(&self) -> &MissionSettings {
+        &self.shared.settings
     }
 
     /// A mission became pending: look for a slot.
@@ -130,8 +146,8 @@ impl Missions {
     /// Something was written down that the mission's actor should look at.
     pub fn wake(&self, mission: Uuid) {
         let actors = self.shared.actors.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(notify) = actors.get(&mission) {
-            notify.notify_one();
+        if let Some(seat) = actors.get(&mission) {
+            seat.notify.notify_one();
         }
     }
 
@@ -159,72 +175,42 @@ impl Missions {
         Ok(())
     }
 
-    async fn schedule(&self) {
-        loop {
-            if let Err(error) = self.grant_all().await {
-                tracing::error!(%error, "cannot grant slots; trying again");
-                tokio::select! {
-                    () = tokio::time::sleep(STORE_RETRY) => continue,
-                    () = self.shared.stop.cancelled() => return,
-                }
-            }
-            tokio::select! {
-                () = self.shared.slots.notified() => {}
-                () = self.shared.stop.cancelled() => return,
-            }
-        }
-    }
-
-    /// Gives every free slot to the oldest pending mission.
-    async fn grant_all(&self) -> Result<(), StoreError> {
-        let max = self.shared.max_parallel;
-        let granted = self
-            .shared
-            .store
-            .write(move |tx| {
-                let free = max.saturating_sub(store::count_active(tx)?);
-                let query = MissionQuery {
-                    statuses: vec![MissionStatus::Pending],
-                    oldest_first: true,
-                    limit: free,
-                    ..Default::default()
-                };
-                let rows = if free > 0 { store::query_missions(tx, &query)? } else { Vec::new() };
-                let mut granted = Vec::with_capacity(rows.len());
-                for mut row in rows {
-                    store::transition(tx, &mut row, MissionStatus::Preparing, None)?;
-                    row.started_at = Some(row.started_at.unwrap_or_else(chrono::Utc::now));
-                    row.last_activity = "preparing".to_owned();
-                    store::save_mission(tx, &row)?;
-                    granted.push(row.id);
-                }
-                Ok(granted)
-            })
-            .await?;
-        granted.into_iter().for_each(|id| self.spawn(id));
-        Ok(())
-    }
-
-    fn spawn(&self, mission: Uuid) {
+    /// Starts the mission's actor, or has the one that is just leaving look once more.
+    pub(super) fn spawn(&self, mission: Uuid) {
         let notify = Arc::new(Notify::new());
         {
             let mut actors = self.shared.actors.lock().unwrap_or_else(PoisonError::into_inner);
-            if actors.insert(mission, Arc::clone(&notify)).is_some() {
-                tracing::error!(%mission, "a second actor was asked for; the first goes on");
+            if let Some(seat) = actors.get_mut(&mission) {
+                seat.again = true;
                 return;
             }
+            actors.insert(mission, Seat { notify: Arc::clone(&notify), again: false });
         }
         let missions = self.clone();
         self.shared.tasks.spawn(async move {
             let stop = missions.shared.stop.clone();
-            tokio::select! {
-                () = missions.work(mission, &notify) => {}
-                () = stop.cancelled() => {}
+            loop {
+                tokio::select! {
+                    () = missions.work(mission, &notify) => {}
+                    () = stop.cancelled() => {}
+                }
+                missions.shared.sockets.close(mission);
+                if missions.leaves(mission) || stop.is_cancelled() {
+                    break;
+                }
             }
-            missions.shared.actors.lock().unwrap_or_else(PoisonError::into_inner).remove(&mission);
-            missions.shared.sockets.close(mission);
             missions.granted();
         });
+    }
+
+    /// Frees the actor's seat, unless the mission was given a slot again meanwhile.
+    fn leaves(&self, mission: Uuid) -> bool {
+        let mut actors = self.shared.actors.lock().unwrap_or_else(PoisonError::into_inner);
+        let again = actors.get_mut(&mission).is_some_and(|seat| std::mem::take(&mut seat.again));
+        if !again {
+            actors.remove(&mission);
+        }
+        !again
     }
 
     /// Works until the mission holds no slot any more; a store that fails is tried again from what is written.
@@ -250,6 +236,7 @@ pub(super) fn end_mission(
 ) -> Result<(), StoreError> {
     store::transition(tx, row, status, Some(reason))?;
     row.stop_reason = None;
+    row.not_before = None;
     row.last_activity = "ended".to_owned();
     requests::close_all(tx, row.id)?;
     if let Some(boss) = row.boss.clone() {
@@ -274,6 +261,7 @@ pub(super) fn attention(row: &MissionRow, kind: AttentionKind) -> AttentionEvent
         request_id: None,
         request_kind: None,
         options: Vec::new(),
+        parked_until: row.parked_until(),
     }
 }
 
@@ -292,7 +280,7 @@ pub(crate) fn one_line(text: &str, max: usize) -> String {
 /// SQLite's.
 pub fn request_stop(tx: &mut Tx<'_>, row: &mut MissionRow, reason: TerminalReason) -> Result<(), StoreError> {
     match row.status {
-        MissionStatus::Pending | MissionStatus::Waiting => {
+        MissionStatus::Pending | MissionStatus::Waiting | MissionStatus::RateLimited => {
             end_mission(tx, row, MissionStatus::Cancelled, reason)
         }
         _ => {

@@ -7,24 +7,33 @@
 //!
 //! ```text
 //! preparing --prepare--> active + run(starting) --start--> run(running) --drive--> run(ended)
-//!     run(turn, ended): next message? -> prepare again; conversation of a person? -> waiting
+//!     run(turn, ended): failed by a limit? -> rate_limited, slot free; by a passing fault? -> pending, for later
+//!                       next message? -> prepare again; conversation of a person? -> waiting
 //!                       check wanted? -> run(verify, starting) -> ... -> end;  else -> end
 //! ```
 
 mod actor;
+mod alarm;
 mod apply;
 mod deliver;
 mod drive;
 mod finish;
+mod keys;
 mod manager;
 mod prepare;
 mod requests;
+mod schedule;
+mod setbacks;
+mod settings;
 mod sockets;
+mod stall;
 mod tail;
 mod verify;
 mod watch;
 
 pub use manager::*;
 pub(crate) use prepare::{git_error, worktree_name};
+pub use setbacks::resumed_with;
+pub use settings::*;
 pub use sockets::*;
 pub use watch::*;

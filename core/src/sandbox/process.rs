@@ -11,6 +11,15 @@ use tokio::io::Interest;
 
 use super::watched::watched;
 
+/// Name and state letter of a process, from `/proc`; none when it is gone.
+pub fn name_and_state(pid: i32) -> Option<(String, char)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name is in parentheses and may hold some itself.
+    let (before, after) = stat.rsplit_once(") ")?;
+    let (_, name) = before.split_once('(')?;
+    Some((name.to_owned(), after.chars().next()?))
+}
+
 /// A descriptor of one process.
 #[derive(Debug)]
 pub struct PidFd(OwnedFd);

@@ -1,7 +1,9 @@
 //! The one log: append, page, follow.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use sandboxed_domain::api::{Event, EventBody, EventPage};
 use uuid::Uuid;
 
@@ -81,6 +83,45 @@ pub fn query_events(connection: &Connection, query: &EventQuery) -> Result<Vec<E
 
 const FILTER: &str = "WHERE (?1 IS NULL OR mission_id = ?1) AND sequence > ?2 \
     AND (?3 = '[]' OR type IN (SELECT value FROM json_each(?3)))";
+
+/// Tool calls of the mission's current turn that have no result yet; `since` is when its run began.
+///
+/// # Errors
+/// SQLite's.
+pub fn open_tools(
+    connection: &Connection,
+    mission: Uuid,
+    since: DateTime<Utc>,
+) -> Result<BTreeSet<String>, StoreError> {
+    // A turn ends with its usage.
+    let mut statement = connection.prepare_cached(
+        "SELECT type, data ->> 'tool_call_id' FROM events WHERE mission_id = ?1 AND timestamp >= ?2 \
+         AND type IN ('tool_call', 'tool_result', 'usage') ORDER BY sequence",
+    )?;
+    let rows = statement.query_map(params![mission.to_string(), stamp(since)], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?.unwrap_or_default()))
+    })?;
+    let mut open = BTreeSet::new();
+    for row in rows {
+        match row? {
+            (kind, id) if kind == "tool_call" => drop(open.insert(id)),
+            (kind, id) if kind == "tool_result" => drop(open.remove(&id)),
+            _ => open.clear(),
+        }
+    }
+    Ok(open)
+}
+
+/// The type of the mission's newest event.
+///
+/// # Errors
+/// SQLite's.
+pub fn last_event_type(connection: &Connection, mission: Uuid) -> Result<Option<String>, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT type FROM events WHERE mission_id = ?1 ORDER BY sequence DESC LIMIT 1")?
+        .query_row([mission.to_string()], |row| row.get(0))
+        .optional()?)
+}
 
 /// A page with the total of what the filter matches.
 ///

@@ -37,6 +37,46 @@ pub fn next_message(connection: &Connection, mission: Uuid) -> Result<Option<(St
         .optional()?)
 }
 
+/// Puts a message before all that wait.
+///
+/// # Errors
+/// SQLite's.
+pub fn enqueue_first(tx: &Tx<'_>, mission: Uuid, id: &str, content: &str) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO messages (position, id, mission_id, content, state, queued_at) \
+         VALUES ((SELECT min(0, coalesce(min(position), 0)) - 1 FROM messages), ?1, ?2, ?3, 'queued', ?4)",
+        params![id, mission.to_string(), content, stamp(Utc::now())],
+    )?;
+    Ok(())
+}
+
+/// The message of the current turn, or of the last one: id and content. One that was put before others does not
+/// count, it is about this one.
+///
+/// # Errors
+/// SQLite's.
+pub fn current_message(
+    connection: &Connection,
+    mission: Uuid,
+) -> Result<Option<(String, String)>, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT id, content FROM messages WHERE mission_id = ?1 AND state = 'sent' \
+             ORDER BY position DESC LIMIT 1",
+        )?
+        .query_row([mission.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?)
+}
+
+/// A message that was on its way waits again, at its old place.
+///
+/// # Errors
+/// SQLite's.
+pub fn requeue_message(tx: &Tx<'_>, id: &str) -> Result<(), StoreError> {
+    tx.execute("UPDATE messages SET state = 'queued' WHERE id = ?1", [id])?;
+    Ok(())
+}
+
 /// It is on its way.
 ///
 /// # Errors

@@ -45,15 +45,32 @@ pub struct LastTurn {
     pub interrupted: bool,
     /// `rate_limited`, `auth`, `transient`, `budget` or `harness`.
     pub failure: Option<String>,
+    /// When the limit ends that refused it, Unix seconds.
+    #[serde(default)]
+    pub resets_at: Option<i64>,
     /// Its words.
     pub message: String,
+}
+
+/// What went wrong since the last turn that succeeded, and what the mission waits for.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Setbacks {
+    /// Times it was parked.
+    pub parks: u32,
+    /// Times it was tried again.
+    pub retries: u32,
+    /// Whose limit it waits for; another key has limits of its own.
+    pub key: Option<String>,
+    /// Somebody wants it to go on whatever is known of limits.
+    pub at_once: bool,
 }
 
 impl LastTurn {
     /// The failure's class.
     pub fn class(&self) -> Option<FailureClass> {
         match self.failure.as_deref() {
-            Some("rate_limited") => Some(FailureClass::RateLimited { resets_at: None }),
+            Some("rate_limited") => Some(FailureClass::RateLimited { resets_at: self.resets_at }),
             Some("auth") => Some(FailureClass::Auth),
             Some("transient") => Some(FailureClass::Transient),
             Some("budget") => Some(FailureClass::BudgetReached),
@@ -62,18 +79,17 @@ impl LastTurn {
         }
     }
 
-    /// The stored word for a class.
-    pub fn word(class: Option<FailureClass>) -> Option<String> {
-        class.map(|class| {
-            match class {
-                FailureClass::RateLimited { .. } => "rate_limited",
-                FailureClass::Auth => "auth",
-                FailureClass::Transient => "transient",
-                FailureClass::BudgetReached => "budget",
-                FailureClass::Harness => "harness",
-            }
-            .to_owned()
-        })
+    /// From the codec's terminal event.
+    pub fn new(success: bool, interrupted: bool, failure: Option<FailureClass>, message: String) -> Self {
+        let (word, resets_at) = match failure {
+            Some(FailureClass::RateLimited { resets_at }) => (Some("rate_limited"), resets_at),
+            Some(FailureClass::Auth) => (Some("auth"), None),
+            Some(FailureClass::Transient) => (Some("transient"), None),
+            Some(FailureClass::BudgetReached) => (Some("budget"), None),
+            Some(FailureClass::Harness) => (Some("harness"), None),
+            None => (None, None),
+        };
+        Self { success, interrupted, failure: word.map(str::to_owned), resets_at, message }
     }
 }
 
@@ -105,6 +121,8 @@ pub struct MissionRow {
     pub stop_reason: Option<String>,
     pub codec_state: Option<Value>,
     pub last_turn: Option<LastTurn>,
+    pub not_before: Option<DateTime<Utc>>,
+    pub setbacks: Setbacks,
     pub reported: Option<Reported>,
     pub verification: Option<VerificationView>,
     pub git: Option<GitFacts>,
@@ -150,6 +168,8 @@ impl MissionRow {
             stop_reason: None,
             codec_state: None,
             last_turn: None,
+            not_before: None,
+            setbacks: Setbacks::default(),
             reported: None,
             verification: None,
             git: None,
@@ -188,7 +208,14 @@ impl MissionRow {
             created_at: self.created_at,
             updated_at: self.updated_at,
             ended_at: self.ended_at,
+            parked_until: self.parked_until(),
         }
+    }
+
+    /// When it goes on by itself, while it waits for that.
+    pub fn parked_until(&self) -> Option<DateTime<Utc>> {
+        let waits = matches!(self.status, MissionStatus::Pending | MissionStatus::RateLimited);
+        self.not_before.filter(|_| waits)
     }
 
     /// Seconds since it began to be worked on, until now or its end.
@@ -203,7 +230,7 @@ const COLUMNS: &str = "id, title, status, terminal_reason, backend, model_overri
     parent_mission_id, boss, task_key, spec, working_directory, session_id, session_started, repo, branch, base_oid, \
     worktree, turns, attempt, stop_reason, codec_state, last_turn, reported, verification, git, git_error, \
     input_tokens, output_tokens, cost_usd, last_message, error, last_activity, created_at, updated_at, started_at, \
-    ended_at";
+    ended_at, not_before, setbacks";
 
 fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<T>> {
     let text: Option<String> = row.get(index)?;
@@ -256,6 +283,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<MissionRow> {
         updated_at: time(35)?.unwrap_or_default(),
         started_at: time(36)?,
         ended_at: time(37)?,
+        not_before: time(38)?,
+        setbacks: json(row, 39)?.unwrap_or_default(),
     })
 }
 
@@ -268,7 +297,7 @@ fn text<T: Serialize>(value: &Option<T>) -> Result<Option<String>, StoreError> {
 /// # Errors
 /// SQLite's; a task key or branch that is taken.
 pub fn save_mission(tx: &Tx<'_>, row: &MissionRow) -> Result<(), StoreError> {
-    let marks = (1..=38).map(|n| format!("?{n}")).collect::<Vec<_>>().join(",");
+    let marks = (1..=40).map(|n| format!("?{n}")).collect::<Vec<_>>().join(",");
     let sets: Vec<String> =
         COLUMNS.split(", ").map(str::trim).skip(1).map(|c| format!("{c} = excluded.{c}")).collect();
     let sql = format!(
@@ -314,6 +343,8 @@ pub fn save_mission(tx: &Tx<'_>, row: &MissionRow) -> Result<(), StoreError> {
         stamp(Utc::now()),
         row.started_at.map(stamp),
         row.ended_at.map(stamp),
+        row.not_before.map(stamp),
+        serde_json::to_string(&row.setbacks)?,
     ])?;
     Ok(())
 }
@@ -419,6 +450,17 @@ pub fn query_missions(connection: &Connection, query: &MissionQuery) -> Result<V
         ],
         read,
     )?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Reads missions by a condition and order of their own.
+pub(super) fn select_missions(
+    connection: &Connection,
+    rest: &str,
+    params: impl rusqlite::Params,
+) -> Result<Vec<MissionRow>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM missions WHERE {rest}"))?;
+    let rows = statement.query_map(params, read)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

@@ -92,6 +92,11 @@ CREATE TABLE rules (
   PRIMARY KEY (mission_id, rule)
 ) STRICT;
 "#,
+    r#"
+ALTER TABLE missions ADD COLUMN not_before TEXT;
+ALTER TABLE missions ADD COLUMN setbacks TEXT;
+CREATE TABLE key_limits (key TEXT PRIMARY KEY, until TEXT NOT NULL) STRICT;
+"#,
 ];
 
 /// Checks the file, sets the connection up and migrates.

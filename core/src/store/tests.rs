@@ -39,6 +39,7 @@ fn finished(worker: Uuid) -> AttentionEvent {
         request_id: None,
         request_kind: None,
         options: Vec::new(),
+        parked_until: None,
     }
 }
 

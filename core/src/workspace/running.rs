@@ -19,8 +19,8 @@ use super::paths::short;
 use super::records::Workspaces;
 use crate::sandbox::network::{proxy_env, resolv_conf};
 use crate::sandbox::{
-    Group, HostRunner, LimitWatch, RunnerHandle, START_PATIENCE, Sandbox, SandboxError, prepare_repository,
-    runner_path,
+    Group, HostRunner, LimitWatch, RunnerHandle, START_PATIENCE, Sandbox, SandboxError, name_and_state,
+    prepare_repository, runner_path,
 };
 use crate::store::{WorkspaceRow, io_error, make_private};
 
@@ -103,6 +103,14 @@ impl Live {
             return true;
         }
         self.group(run).and_then(|group| group.processes().ok()).is_some_and(|members| members.contains(&pid))
+    }
+
+    /// Processor time of the run, and its processes by name and state as the kernel tells them (`S` sleeps, `R` runs,
+    /// `D` waits for a device); none where it has no cgroup.
+    pub fn life(&self, run: &str) -> Option<(Duration, Vec<(String, char)>)> {
+        let group = self.group(run)?;
+        let cpu = Duration::from_micros(group.usage().ok()?.cpu_micros);
+        Some((cpu, group.processes().ok()?.into_iter().filter_map(name_and_state).collect()))
     }
 
     /// Told when a limit of the run was hit; none where there are no limits.

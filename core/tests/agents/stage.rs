@@ -29,12 +29,18 @@ pub struct Stage {
 impl Stage {
     /// A stage for the agents named.
     pub async fn new(subjects: &[&Subject], script: Script) -> Self {
+        Self::with_settings(subjects, script, &[]).await
+    }
+
+    /// The same with more in the daemon's environment, or something else.
+    pub async fn with_settings(subjects: &[&Subject], script: Script, more: &[(&str, &str)]) -> Self {
         let stub = StubModel::start(script).await.unwrap();
         let base = stub.base_url();
         let mut env: Vec<_> = subjects.iter().flat_map(|subject| subject.environment(&base)).collect();
         env.push(("SANDBOXED_SH_MAX_PARALLEL".to_owned(), "4".to_owned()));
-        let env: Vec<_> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let daemon = Daemon::start_with(&env).await;
+        let env: Vec<(&str, &str)> =
+            env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let daemon = Daemon::start_with(&[&env, more].concat()).await;
         let strays = subjects.iter().flat_map(|subject| subject.strays).copied().collect();
         Self { stub, daemon, strays }
     }

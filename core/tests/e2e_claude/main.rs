@@ -11,8 +11,10 @@ mod support;
 
 mod files;
 mod installing;
+mod limits;
 mod messages;
 mod outcomes;
 mod permissions;
 mod questions;
 mod stage;
+mod stalls;

@@ -17,6 +17,11 @@ impl Stage {
         Self(agents::Stage::new(&[&CLAUDECODE], script).await)
     }
 
+    /// A stage whose daemon has more in its environment, or something else.
+    pub async fn with_settings(script: Script, more: &[(&str, &str)]) -> Self {
+        Self(agents::Stage::with_settings(&[&CLAUDECODE], script, more).await)
+    }
+
     /// A stage whose only scenario is `s`.
     pub async fn with(steps: impl IntoIterator<Item = Step>) -> Self {
         Self(agents::Stage::with(&CLAUDECODE, steps).await)

@@ -16,7 +16,8 @@ pub async fn a_failing_provider_is_told_by_kind(case: &Case) {
         .scenario("nomodel", [Step::error(404)])
         .scenario("stream", [Step { stream_error: Some(overloaded), ..Step::text("DONE") }])
         .scenario("cut", [Step { disconnect_after: Some(3), ..Step::text("DONE") }]);
-    let stage = Stage::new(&[case], script).await;
+    let impatient = [("SANDBOXED_SH_RATE_LIMIT_PARKS", "0"), ("SANDBOXED_SH_RETRIES", "0")];
+    let stage = Stage::with_settings(&[case], script, &impatient).await;
     let wanted = [
         ("limit", R::RateLimited),
         ("key", R::AuthError),

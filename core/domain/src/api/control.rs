@@ -67,6 +67,10 @@ pub struct MissionView {
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub ended_at: Option<DateTime<Utc>>,
+    /// When it goes on by itself, for one that waits for a limit or a retry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DateTime<Utc>")]
+    pub parked_until: Option<DateTime<Utc>>,
 }
 
 /// `GET /api/control/missions`.
@@ -160,6 +164,10 @@ pub struct ProgressView {
     pub status: MissionStatus,
     pub seconds: u64,
     pub last_activity: String,
+    /// When it goes on by itself, for one that waits for a limit or a retry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DateTime<Utc>")]
+    pub parked_until: Option<DateTime<Utc>>,
 }
 
 /// A waiting message.

@@ -21,6 +21,18 @@ pub struct Usage {
     pub cost_usd: Option<f64>,
 }
 
+/// Why a mission waits by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ParkCause {
+    /// Its turn met a limit of the provider.
+    RateLimited,
+    /// Another mission met the limit of the same key.
+    KeyLimited,
+    /// The provider failed for a moment.
+    Transient,
+}
+
 /// Who answered a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -68,6 +80,10 @@ pub enum EventBody {
     Error { code: String, message: String },
     /// The mission went into another state.
     MissionStatusChanged { status: MissionStatus, terminal_reason: Option<TerminalReason> },
+    /// It waits by itself: `cause` is `rate_limited` (its turn met a limit), `key_limited` (another mission met the
+    /// limit of the same key) or `transient` (the provider failed, it is tried again). `attempt` of at most `of` in a
+    /// row; both 0 where nothing is counted.
+    Parked { cause: ParkCause, until: DateTime<Utc>, attempt: u32, of: u32 },
     /// A question or permission is waiting for an answer.
     RequestOpened { request_id: String, kind: String, title: String, detail: Value },
     /// It was answered, or needs no answer any more (`withdrawn`).
@@ -111,6 +127,7 @@ impl EventBody {
             Self::AssistantMessage { .. } => "assistant_message",
             Self::Error { .. } => "error",
             Self::MissionStatusChanged { .. } => "mission_status_changed",
+            Self::Parked { .. } => "parked",
             Self::RequestOpened { .. } => "request_opened",
             Self::RequestAnswered { .. } => "request_answered",
             Self::Usage(_) => "usage",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -358,6 +359,10 @@ pub struct AttentionEvent {
     /// For needs_input: decisions, or answers that a question suggests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<String>,
+    /// When it goes on by itself, for one that waits for a limit or a retry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DateTime<Utc>")]
+    pub parked_until: Option<DateTime<Utc>>,
 }
 
 /// A worker that is still at it.
@@ -368,6 +373,10 @@ pub struct RunningWorker {
     pub status: MissionStatus,
     pub seconds: u64,
     pub last_activity: String,
+    /// When it goes on by itself, for one that waits for a limit or a retry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DateTime<Utc>")]
+    pub parked_until: Option<DateTime<Utc>>,
 }
 
 /// Answer of `wait_for_any_worker`, under 2 kB.
@@ -464,6 +473,10 @@ pub struct WorkerRow {
     #[schemars(with = "TerminalReason")]
     pub terminal_reason: Option<TerminalReason>,
     pub seconds: u64,
+    /// When it goes on by itself, for one that waits for a limit or a retry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DateTime<Utc>")]
+    pub parked_until: Option<DateTime<Utc>>,
 }
 
 /// Answer of `list_workers`.

@@ -3,11 +3,13 @@
 mod cursor;
 mod outcome;
 mod record;
+mod setback;
 mod status;
 mod verdict;
 
 pub use cursor::*;
 pub use outcome::*;
 pub use record::*;
+pub use setback::*;
 pub use status::*;
 pub use verdict::*;

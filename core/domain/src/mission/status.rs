@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! pending -> preparing -> active <-> waiting
-//!                           |  \-> needs_input -> active
-//!                           |  \-> rate_limited -> active
+//!    ^                      |  \-> needs_input -> active
+//!    |<--(its time)---------|--\-> rate_limited
+//!    |<--(retry)------------|
 //!                           v
 //!              completed failed blocked not_feasible interrupted cancelled
 //!                           |
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MissionStatus {
-    /// Waits for a slot.
+    /// Waits for a slot, or first for the time of a retry or of a limit.
     Pending,
     /// Sandbox, worktree and files are being made.
     Preparing,
@@ -28,7 +29,7 @@ pub enum MissionStatus {
     Waiting,
     /// A question or permission is pending.
     NeedsInput,
-    /// Parked until a time.
+    /// Parked until a time; holds no slot.
     RateLimited,
     /// Ended well.
     Completed,
@@ -76,7 +77,7 @@ impl MissionStatus {
 
     /// Whether the mission holds one of the parallel slots.
     pub fn holds_slot(self) -> bool {
-        matches!(self, Self::Preparing | Self::Active | Self::NeedsInput | Self::RateLimited)
+        matches!(self, Self::Preparing | Self::Active | Self::NeedsInput)
     }
 
     /// Whether the edge exists.
@@ -84,12 +85,12 @@ impl MissionStatus {
         use MissionStatus as S;
         match (self, next) {
             (a, b) if a == b => false,
-            (a, S::Pending) => a.is_ended() || a == S::Waiting || a == S::RateLimited,
+            (a, S::Pending) => a.is_ended() || matches!(a, S::Waiting | S::RateLimited | S::Active),
             (a, b) if b.is_ended() => !a.is_ended(),
             (S::Pending, S::Preparing) => true,
             (S::Preparing, S::Active) => true,
             (S::Active, S::Waiting | S::NeedsInput | S::RateLimited) => true,
-            (S::Waiting | S::NeedsInput | S::RateLimited, S::Active) => true,
+            (S::Waiting | S::NeedsInput, S::Active) => true,
             _ => false,
         }
     }

@@ -1,0 +1,91 @@
+//! Who has a slot: the oldest that wait for nothing else. Woken when a slot or a mission comes free, and by one timer
+//! for all that wait for a time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sandboxed_domain::mission::MissionStatus;
+use uuid::Uuid;
+
+use super::alarm::Alarm;
+use super::manager::Missions;
+use super::{keys, setbacks};
+use crate::store::{self, StoreError, Tx, blocking};
+
+/// Wait before a failed write to the database is tried again.
+pub(super) const STORE_RETRY: Duration = Duration::from_secs(5);
+
+/// So much of a limit does not stop a mission that has waited for it.
+const SLACK: TimeDelta = TimeDelta::seconds(10);
+
+/// What one look at the waiting missions came to.
+struct Granted {
+    missions: Vec<Uuid>,
+    next: Option<DateTime<Utc>>,
+}
+
+impl Missions {
+    pub(super) async fn schedule(&self, alarm: Alarm) {
+        loop {
+            let next = match self.grant_all().await {
+                Ok(next) => next,
+                Err(error) => {
+                    tracing::error!(%error, "cannot grant slots; trying again");
+                    tokio::select! {
+                        () = tokio::time::sleep(STORE_RETRY) => continue,
+                        () = self.shared.stop.cancelled() => return,
+                    }
+                }
+            };
+            if let Err(error) = alarm.set(next) {
+                tracing::error!(%error, ?next, "the timer cannot be set");
+            }
+            tokio::select! {
+                () = self.shared.slots.notified() => {}
+                () = alarm.rings() => {}
+                () = self.shared.stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Gives every free slot to the oldest mission that may have it; returns when the next one's time comes.
+    async fn grant_all(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let max = self.shared.settings.max_parallel;
+        let keys = blocking(keys::keys).await?;
+        let granted = self.shared.store.write(move |tx| grant(tx, max, &keys, Utc::now())).await?;
+        granted.missions.into_iter().for_each(|id| self.spawn(id));
+        Ok(granted.next)
+    }
+}
+
+fn grant(
+    tx: &mut Tx<'_>,
+    max: u32,
+    keys: &BTreeMap<String, String>,
+    now: DateTime<Utc>,
+) -> Result<Granted, StoreError> {
+    for mut row in store::due(tx, now, keys)? {
+        setbacks::release(tx, &mut row)?;
+    }
+    for (backend, key) in keys {
+        let Some(until) = store::key_limit(tx, key, now)? else { continue };
+        for mut row in store::unheld(tx, backend)? {
+            // Missions that waited for the same limit come back a little spread.
+            if row.setbacks.parks == 0 || until > now + SLACK {
+                setbacks::hold(tx, &mut row, until, key)?;
+            }
+        }
+    }
+    let free = max.saturating_sub(store::count_active(tx)?);
+    let mut missions = Vec::new();
+    for mut row in store::grantable(tx, free)? {
+        store::transition(tx, &mut row, MissionStatus::Preparing, None)?;
+        row.setbacks.at_once = false;
+        row.started_at = Some(row.started_at.unwrap_or(now));
+        row.last_activity = "preparing".to_owned();
+        store::save_mission(tx, &row)?;
+        missions.push(row.id);
+    }
+    Ok(Granted { missions, next: store::next_due(tx)? })
+}
