@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use chrono::Utc;
 use sandboxed_domain::api::{ApiError, WorkspaceKind};
 use sandboxed_domain::harness::{
-    BackendKind, Harness, InstructionParts, LaunchPlan, LaunchRequest, McpServer, PermissionMode, StdinMode,
-    worker_instructions,
+    BackendKind, Harness, InstructionParts, LaunchPlan, LaunchRequest, McpServer, PermissionMode, Skill,
+    StdinMode, worker_instructions,
 };
 use sandboxed_domain::mission::{MissionStatus, TerminalReason};
 use uuid::Uuid;
@@ -211,6 +211,10 @@ fn launch_plan(
         mission_dir,
     };
     let mut plan = harness.plan(&request)?;
+    if let Some(skills) = harness.skills_dir() {
+        let directory = format!("{}/{skills}", request.mission_dir);
+        plan.files.extend(own_skill(row).planned(&directory));
+    }
     plan.env.insert("SANDBOXED_SH_MISSION_ID".to_owned(), row.id.to_string());
     plan.env.insert("SANDBOXED_SH_MISSION_DIR".to_owned(), request.mission_dir);
     Ok(plan)
@@ -225,6 +229,19 @@ fn permission(
     match row.spec.permission_mode {
         Some(mode) => Ok(mode),
         None => sandboxed_domain::policy::permission_mode(harness, kind, None, None),
+    }
+}
+
+/// How to use the tools that the mission has: a worker's or a boss's.
+fn own_skill(row: &MissionRow) -> Skill {
+    match row.boss {
+        Some(_) => Skill::of_text(
+            "orchestrator-worker",
+            include_str!("../../../skills/orchestrator-worker/SKILL.md"),
+        ),
+        None => {
+            Skill::of_text("orchestrator-boss", include_str!("../../../skills/orchestrator-boss/SKILL.md"))
+        }
     }
 }
 

@@ -44,6 +44,7 @@ async fn a_workers_files_are_in_force_and_the_users_own_stay_and_are_seen() {
         "test -f CLAUDE.md",
         "marmalade on Sundays",
         "mcp__orchestrator__report_outcome",
+        "orchestrator-worker: How to work as a worker",
     ] {
         assert!(request.contains(words), "{words:?} is missing");
     }

@@ -13,6 +13,7 @@ mod instructions;
 mod plan;
 mod programs;
 mod registry;
+mod skill;
 
 pub use codec::*;
 pub use event::*;
@@ -20,3 +21,4 @@ pub use instructions::*;
 pub use plan::*;
 pub use programs::*;
 pub use registry::*;
+pub use skill::*;

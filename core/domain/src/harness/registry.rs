@@ -102,6 +102,11 @@ pub trait Harness: Sync {
         false
     }
 
+    /// Where its CLI looks for a user's skills, relative to the mission's directory; `None`: it knows none.
+    fn skills_dir(&self) -> Option<&'static str> {
+        None
+    }
+
     /// What to start.
     fn plan(&self, request: &LaunchRequest) -> Result<LaunchPlan, ApiError>;
 

@@ -8,6 +8,7 @@
 //! | file in the mission's directory | how it comes into force |
 //! |---|---|
 //! | `.claude/CLAUDE.md` | read as the user's memory file of `CLAUDE_CONFIG_DIR`, whatever the working directory |
+//! | `.claude/skills/` | the user's skills |
 //! | `.claude/settings.local.json` | given by `--settings`, since only a project's file of this name is read unasked |
 //! | `.claude/mcp.json` | given by `--mcp-config`; `--strict-mcp-config` keeps a repository's `.mcp.json` out |
 //!
@@ -116,6 +117,10 @@ impl Harness for ClaudeCode {
 
     fn session_keeps_message(&self) -> bool {
         true
+    }
+
+    fn skills_dir(&self) -> Option<&'static str> {
+        Some(".claude/skills")
     }
 
     fn plan(&self, request: &LaunchRequest) -> Result<LaunchPlan, ApiError> {

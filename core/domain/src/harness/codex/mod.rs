@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `.codex/config.toml` | provider, MCP servers, what would call home switched off; written anew for each run |
 //! | `.codex/AGENTS.md` | the instructions, read as the user's own |
+//! | `.codex/skills/` | the user's skills |
 //! | `.codex/auth.json` | a login, where there is one; never written by us, and used when no key is given |
 //!
 //! A key stays in the environment of the one process: a provider of our own names its variable, since the built-in
@@ -122,6 +123,10 @@ impl Harness for Codex {
 
     fn session_keeps_message(&self) -> bool {
         true
+    }
+
+    fn skills_dir(&self) -> Option<&'static str> {
+        Some(".codex/skills")
     }
 
     fn plan(&self, request: &LaunchRequest) -> Result<LaunchPlan, ApiError> {
