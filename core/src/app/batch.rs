@@ -12,6 +12,7 @@ use super::App;
 use super::caller::{Boss, Identity};
 use super::entry::{Checked, Entry};
 use crate::store::{self, MissionRow, StoreError, Tx};
+use crate::workspace::save_fork;
 
 impl App {
     /// Creates workers; they start as slots allow.
@@ -114,7 +115,7 @@ enum Inserted {
 
 /// Writes one worker. What another call or an earlier entry took meanwhile is found by the tables' unique indexes.
 fn insert(tx: &mut Tx<'_>, entry: Entry, index: usize) -> Result<Inserted, StoreError> {
-    let Entry { row, prompt } = entry;
+    let Entry { row, prompt, fork } = entry;
     if let (Some(boss), Some(key)) = (&row.boss, &row.task_key)
         && let Some(existing) = store::find_by_task_key(tx, boss, key)?
     {
@@ -136,6 +137,9 @@ fn insert(tx: &mut Tx<'_>, entry: Entry, index: usize) -> Result<Inserted, Store
             ));
         }
         Err(error) => return Err(error),
+    }
+    if let Some(fork) = fork {
+        save_fork(tx, fork)?;
     }
     super::workers::enqueue_prompt(tx, row.id, prompt)?;
     store::append_event(

@@ -15,11 +15,14 @@ use crate::git;
 use crate::mission::{git_error, worktree_name};
 use crate::store::blocking;
 use crate::store::{self, MissionRow, MissionSpec, WorkspaceRow};
+use crate::workspace::fork_of;
 
 /// An entry that can be written.
 pub(super) struct Entry {
     pub row: MissionRow,
     pub prompt: String,
+    /// The workspace to be made for it alone.
+    pub fork: Option<WorkspaceRow>,
 }
 
 /// What became of an entry.
@@ -46,11 +49,6 @@ impl App {
         let harness = harness::find(&spec.backend).map_err(at)?;
         harness.check_model(spec.model.as_deref(), spec.effort).map_err(at)?;
         self.require_ready(harness).await.map_err(at)?;
-        if spec.isolation == Some(Isolation::Fork) {
-            return Err(at(ApiError::new(ErrorCode::NotAvailable, "isolation fork is not available")
-                .field("isolation")
-                .hint("leave it out: workers share their workspace's sandbox")));
-        }
         let workspace = match &spec.workspace_id {
             Some(id) => self.workspace(id).await.map_err(at)?,
             None => boss.workspace.clone(),
@@ -58,8 +56,12 @@ impl App {
         let mode =
             policy::permission_mode(harness, workspace.kind, spec.permission_mode, boss.permission_mode)
                 .map_err(at)?;
-        let row = self.row(boss, &workspace, &spec, mode).await.map_err(at)?;
-        Ok(Checked::New(Box::new(Entry { row, prompt: spec.prompt })))
+        let fork = match spec.isolation {
+            Some(Isolation::Fork) => Some(fork(&workspace, &spec).map_err(at)?),
+            Some(Isolation::Inherit) | None => None,
+        };
+        let row = self.row(boss, fork.as_ref().unwrap_or(&workspace), &spec, mode).await.map_err(at)?;
+        Ok(Checked::New(Box::new(Entry { row, prompt: spec.prompt, fork })))
     }
 
     async fn by_task_key(&self, boss: &str, key: Option<&str>) -> Result<Option<MissionRow>, ApiError> {
@@ -173,6 +175,18 @@ impl App {
         .field(field)
         .hint(format!("use a directory below one of: {places}")))
     }
+}
+
+/// The workspace for a worker with a sandbox of its own.
+fn fork(parent: &WorkspaceRow, spec: &WorkerSpec) -> Result<WorkspaceRow, ApiError> {
+    if spec.worktree.is_none() && spec.working_directory.is_some() {
+        return Err(ApiError::invalid(
+            "working_directory",
+            "a fork sees the workspace's directories read-only",
+        )
+        .hint("give the worker a worktree, or leave working_directory out"));
+    }
+    fork_of(parent)
 }
 
 /// Puts the entry's index before the field.

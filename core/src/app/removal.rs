@@ -34,7 +34,13 @@ impl App {
         for run in runs {
             remove_directory(&paths.run(&run.id.to_string())).await?;
         }
-        Ok(self.store.write(move |tx| store::delete_mission(tx, id)).await?)
+        self.store.write(move |tx| store::delete_mission(tx, id)).await?;
+        let workspace = row.workspace_id.to_string();
+        match self.store.read(move |c| store::find_workspace(c, &workspace)).await? {
+            // It was made for this worker alone.
+            Some(fork) if fork.spec.forked_from.is_some() => self.workspaces.destroy(&fork).await,
+            _ => Ok(()),
+        }
     }
 
     /// Removes a workspace with its worktrees, as far as nothing in them would be lost.

@@ -56,6 +56,7 @@ impl App {
             network: params.network,
             allow_hosts: params.allow_hosts,
             limits: params.limits,
+            forked_from: None,
         };
         let row = self.workspaces.create(&params.name, spec, None).await?;
         Ok(self.workspaces.view(&row).await)

@@ -200,6 +200,8 @@ impl Missions {
                 }
             }
             missions.granted();
+            // When somebody resumes it meanwhile, the new actor waits for the sandbox and starts it again.
+            missions.leave_fork(mission).await;
         });
     }
 
@@ -211,6 +213,21 @@ impl Missions {
             actors.remove(&mission);
         }
         !again
+    }
+
+    /// A sandbox that was made for this mission alone is not kept waiting for another use.
+    async fn leave_fork(&self, mission: Uuid) {
+        let found = self.shared.store.read(move |c| {
+            let Some(row) = store::find_mission(c, mission)? else { return Ok(None) };
+            Ok(store::find_workspace(c, &row.workspace_id.to_string())?.filter(|_| row.status.is_ended()))
+        });
+        match found.await {
+            Ok(Some(workspace)) => self.shared.workspaces.leave_fork(&workspace).await,
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%mission, %error, "its own sandbox, if any, runs on until it is idle")
+            }
+        }
     }
 
     /// Works until the mission holds no slot any more; a store that fails is tried again from what is written.

@@ -40,7 +40,7 @@ pub(super) async fn prepare(actor: &Actor<'_>, row: MissionRow) -> Result<(), St
         move |text: String| show(&store, id, text)
     };
     let live = shared.workspaces.ensure_running(&workspace, &progress).await?;
-    let row = make_worktree(actor, row).await?;
+    let row = make_worktree(actor, row, &workspace).await?;
     let directory = make_directories(actor, &row)?;
     shared.sockets.open(actor.id, &actor.mission_dir(&row))?;
     let harness = Actor::harness(&row)?;
@@ -106,7 +106,11 @@ pub(crate) fn git_error(error: git::GitError) -> ApiError {
 }
 
 /// The worktree that was asked for, once.
-async fn make_worktree(actor: &Actor<'_>, row: MissionRow) -> Result<MissionRow, StepError> {
+async fn make_worktree(
+    actor: &Actor<'_>,
+    row: MissionRow,
+    workspace: &WorkspaceRow,
+) -> Result<MissionRow, StepError> {
     let (Some(repo), Some(branch), None) = (row.repo.clone(), row.branch.clone(), row.base_oid.clone())
     else {
         return Ok(row);
@@ -119,7 +123,9 @@ async fn make_worktree(actor: &Actor<'_>, row: MissionRow) -> Result<MissionRow,
         path: PathBuf::from(row.worktree.clone().unwrap_or_default()),
         name: worktree_name(row.id),
     };
-    let spares = git::Spares::new(actor.shared.workspaces.paths(row.workspace_id).spares);
+    let spares = git::Spares::new(
+        actor.shared.workspaces.paths(workspace.spec.forked_from.unwrap_or(workspace.id)).spares,
+    );
     let created = blocking(move || {
         let validated = git::validate(&request)?;
         git::create(&validated, Some(&spares))

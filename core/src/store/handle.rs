@@ -112,6 +112,18 @@ fn close_to_others(path: &Path, mode: u32) -> std::io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
 }
 
+const DAMAGED: &str = "stop the daemon, move the file aside and restore a backup, or start anew without it; \
+                       worktrees and logs are not touched";
+
+/// Whether a value has a type or bytes that this program never writes.
+fn is_not_ours(source: &rusqlite::Error) -> bool {
+    match source {
+        rusqlite::Error::Utf8Error(..) | rusqlite::Error::InvalidColumnType(..) => true,
+        rusqlite::Error::FromSqlConversionFailure(_, _, why) => why.is::<std::str::Utf8Error>(),
+        _ => false,
+    }
+}
+
 fn sqlite_error(source: &rusqlite::Error, file: &str) -> ApiError {
     use rusqlite::ffi::ErrorCode as Sqlite;
     let code = source.sqlite_error_code();
@@ -125,11 +137,9 @@ fn sqlite_error(source: &rusqlite::Error, file: &str) -> ApiError {
             ErrorCode::ReadOnly,
             "make the data directory writable for this user or set SANDBOXED_SH_DATA_DIR to another",
         ),
-        Some(Sqlite::DatabaseCorrupt | Sqlite::NotADatabase) => error(
-            ErrorCode::DatabaseDamaged,
-            "stop the daemon, move the file aside and restore a backup, or start anew without it; \
-             worktrees and logs are not touched",
-        ),
+        Some(Sqlite::DatabaseCorrupt | Sqlite::NotADatabase) => error(ErrorCode::DatabaseDamaged, DAMAGED),
+        // SQLite gives out bytes that nobody wrote before it notices: the tables are strict and all text is UTF-8.
+        None if is_not_ours(source) => error(ErrorCode::DatabaseDamaged, DAMAGED),
         // With a full disk SQLite often reports the failed write of its log or index as an I/O error.
         Some(Sqlite::SystemIoFailure) => error(
             ErrorCode::DiskFull,

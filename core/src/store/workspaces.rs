@@ -22,6 +22,9 @@ pub struct WorkspaceSpec {
     pub allow_hosts: Vec<String>,
     /// Limits of each run.
     pub limits: Limits,
+    /// The workspace whose state this one began with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<Uuid>,
 }
 
 /// One workspace.

@@ -66,7 +66,7 @@ impl Workspaces {
         }
     }
 
-    async fn stop_if_idle(&self, id: Uuid) {
+    pub(super) async fn stop_if_idle(&self, id: Uuid) {
         let slot = self.places.slot(id);
         // Held until it has stopped: whoever wants it waits and starts it again.
         let mut place = slot.lock().await;

@@ -1,11 +1,13 @@
 //! Workspaces: records, directories, and the sandbox that each has while it is used.
 
+mod fork;
 mod idle;
 mod inside;
 mod paths;
 mod records;
 mod running;
 
+pub use fork::*;
 pub use idle::*;
 pub use inside::*;
 pub use paths::*;

@@ -192,6 +192,7 @@ impl Workspaces {
             binds: row.spec.binds.clone(),
             network: row.spec.network,
             allow_hosts: row.spec.allow_hosts.clone(),
+            forked_from: row.spec.forked_from,
             limits: row.spec.limits,
             created_at: row.created_at,
         }

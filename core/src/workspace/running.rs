@@ -14,6 +14,7 @@ use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::fork::read_only_trees;
 use super::inside::program_binds;
 use super::paths::short;
 use super::records::Workspaces;
@@ -272,6 +273,7 @@ impl Workspaces {
             progress(format!("building the image: {} % {}", step.percent, step.text));
         };
         let image = self.build(&told).await?;
+        self.take_layer(row).await?;
         let spec = self.spec(row, image)?;
         Ok(Live::Container(Sandbox::start(&spec, tree, START_PATIENCE).await?))
     }
@@ -284,6 +286,7 @@ impl Workspaces {
         for bind in &row.spec.binds {
             binds.extend(repository(Path::new(bind))?);
         }
+        read_only_trees(row, &mut binds);
         binds.extend(program_binds(&self.programs)?);
         let network = network(row)?;
         if let Some(text) = resolv_conf(&network) {

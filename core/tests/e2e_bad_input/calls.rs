@@ -78,7 +78,7 @@ async fn an_entry_that_cannot_be_made_fails_alone_by_index_and_field_and_leaves_
         (with(&good, "timeout_seconds", json!(0)), ErrorCode::InvalidArgument, "timeout_seconds"),
         (with(&good, "timeout_seconds", json!(-1)), ErrorCode::InvalidArgument, "timeout_seconds"),
         (with(&good, "workspace_id", json!("nowhere")), ErrorCode::UnknownWorkspace, "workspace_id"),
-        (with(&good, "isolation", json!("fork")), ErrorCode::NotAvailable, "isolation"),
+        (with(&good, "isolation", json!("knife")), ErrorCode::InvalidArgument, "isolation"),
         (with(&good, "budget_usd", json!(1.0)), ErrorCode::NotAvailable, "budget_usd"),
         (with(&good, "env", json!({"A B": "x"})), ErrorCode::InvalidArgument, "env.A B"),
         (tree(json!({"branch": "a", "colour": 1})), ErrorCode::UnknownField, "worktree.colour"),

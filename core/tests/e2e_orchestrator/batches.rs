@@ -123,7 +123,7 @@ fn bad_entries(daemon: &Daemon) -> Vec<Bad> {
         Bad(json!({"prompt": ""}), E::InvalidArgument, "prompt"),
         Bad(json!({"timeout_seconds": "long"}), E::InvalidArgument, "timeout_seconds"),
         Bad(json!({"budget_usd": 1.5}), E::NotAvailable, "budget_usd"),
-        Bad(json!({"isolation": "fork"}), E::NotAvailable, "isolation"),
+        Bad(json!({"isolation": "fork", "working_directory": "/"}), E::InvalidArgument, "working_directory"),
         Bad(json!({"workspace_id": "nowhere"}), E::UnknownWorkspace, "workspace_id"),
         Bad(worktree("taken"), E::BranchExists, "worktree.branch"),
         Bad(worktree("good/first"), E::BranchExists, "worktree.branch"),

@@ -10,6 +10,7 @@
 
 mod batches;
 mod endings;
+mod forks;
 mod inside;
 mod limits;
 mod records;

@@ -213,7 +213,7 @@ pub struct WorkerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub workspace_id: Option<String>,
-    /// inherit (default): the workspace's own sandbox; fork: not available yet.
+    /// inherit (default): the workspace's own sandbox; fork: a sandbox of the worker's own with the workspace's present state, its repositories read-only beside the worktree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Isolation")]
     pub isolation: Option<Isolation>,

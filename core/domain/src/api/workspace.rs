@@ -89,6 +89,9 @@ pub struct WorkspaceView {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow_hosts: Vec<String>,
     pub limits: Limits,
+    /// The workspace whose state this one began with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<Uuid>,
     pub created_at: DateTime<Utc>,
 }
 

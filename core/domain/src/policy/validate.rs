@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::params::{join, parse_params};
 use crate::api::{
-    ApiError, BatchCreateParams, Effort, ErrorCode, Isolation, ReportOutcomeParams, WorkerSpec, WorktreeSpec,
+    ApiError, BatchCreateParams, Effort, ErrorCode, ReportOutcomeParams, WorkerSpec, WorktreeSpec,
 };
 use crate::harness;
 
@@ -117,10 +117,6 @@ fn available(spec: &WorkerSpec, at: &str) -> Result<(), ApiError> {
     if spec.budget_usd.is_some() {
         let hint = "leave it out, set timeout_seconds, and read cost.usd in the completion record";
         return refuse("budget_usd", "budgets are not available yet", hint);
-    }
-    if spec.isolation == Some(Isolation::Fork) {
-        let hint = "leave it out and give the worker a worktree, or name another workspace_id";
-        return refuse("isolation", "a sandbox of its own for one worker is not available yet", hint);
     }
     Ok(())
 }
