@@ -6,12 +6,14 @@
 
 mod behaviour;
 mod claudecode;
+mod codex;
 mod processes;
 mod stage;
 mod subject;
 
 pub use behaviour::{BEHAVIOURS, Behaviour};
 pub use claudecode::CLAUDECODE;
+pub use codex::CODEX;
 pub use processes::*;
 pub use stage::*;
 pub use subject::*;

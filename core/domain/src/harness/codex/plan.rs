@@ -97,6 +97,8 @@ fn config(request: &LaunchRequest) -> DocumentMut {
     let mut config = DocumentMut::new();
     config["check_for_update_on_startup"] = value(false);
     config["suppress_unstable_features_warning"] = value(true);
+    // Its threads are told so as well; without this it tries its own sandbox at each start, and warns.
+    config["sandbox_mode"] = value("danger-full-access");
     config["model_provider"] = value(provider(request));
     if let Some(effort) = request.effort {
         config["model_reasoning_effort"] = value(effort.as_str());
