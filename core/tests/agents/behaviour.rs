@@ -7,6 +7,7 @@ pub enum Behaviour {
     ToolFailure,
     OwnTools,
     Instructions,
+    Skill,
     Secrecy,
     Queue,
     Conversation,
@@ -26,6 +27,7 @@ pub enum Behaviour {
     Retry,
     Failures,
     CutStream,
+    FailedTask,
     WrongModel,
 }
 
@@ -37,6 +39,7 @@ pub const BEHAVIOURS: &[(Behaviour, &str)] = &[
     (B::ToolFailure, "a failed command is told as an error, with what it printed"),
     (B::OwnTools, "the platform's tools are there and can be called"),
     (B::Instructions, "our instructions and the repository's own are seen by the model"),
+    (B::Skill, "the platform's skill is offered to the model"),
     (B::Secrecy, "the key is in no argument, file, event or answer, and MCP servers do not get it"),
     (B::Queue, "a message to a busy worker is its next turn"),
     (B::Conversation, "a person's mission waits for the next message and remembers the last"),
@@ -56,5 +59,6 @@ pub const BEHAVIOURS: &[(Behaviour, &str)] = &[
     (B::Retry, "a passing fault of the provider is survived"),
     (B::Failures, "status 401 is `auth_error`, 5xx `harness_error`"),
     (B::CutStream, "a cut stream is never taken for an end"),
+    (B::FailedTask, "a worker whose first turn failed still knows its task when it is resumed"),
     (B::WrongModel, "a model of another provider is refused before anything starts"),
 ];

@@ -19,4 +19,4 @@ pub use stage::*;
 pub use subject::*;
 
 /// All of them, in the order of the documentation.
-pub const SUBJECTS: &[&Subject] = &[&CLAUDECODE];
+pub const SUBJECTS: &[&Subject] = &[&CLAUDECODE, &CODEX];

@@ -4,8 +4,11 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 #![expect(clippy::print_stderr, reason = "a failing test tells the daemon's log")]
 
+#[path = "../agents/mod.rs"]
+mod agents;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod boss;
 mod fleet;
+mod mixed;

@@ -4,7 +4,7 @@ use sandboxed_domain::mission::{MissionStatus as S, TerminalReason as R};
 use sandboxed_testkit::stub::{Script, Step, StreamError};
 use serde_json::{Value, json};
 
-use crate::agents::{BOSS, Case, Stage, end_of, word_of};
+use crate::agents::{BOSS, Behaviour, Case, Stage, end_of, word_of};
 use crate::support::git;
 
 pub async fn a_failing_provider_is_told_by_kind(case: &Case) {
@@ -12,6 +12,7 @@ pub async fn a_failing_provider_is_told_by_kind(case: &Case) {
     let script = Script::default()
         .scenario("limit", [Step::error(429)])
         .scenario("key", [Step::error(401)])
+        .scenario("next", [Step::text("DONE: after all")])
         .scenario("down", [Step::error(503)])
         .scenario("nomodel", [Step::error(404)])
         .scenario("stream", [Step { stream_error: Some(overloaded), ..Step::text("DONE") }])
@@ -26,15 +27,20 @@ pub async fn a_failing_provider_is_told_by_kind(case: &Case) {
         ("stream", R::HarnessError),
         ("cut", R::HarnessError),
     ];
-    let workers: Vec<_> = wanted.iter().map(|(name, _)| case.worker(&format!("go [[{name}]]"))).collect();
+    let workers: Vec<_> =
+        wanted.iter().map(|(name, _)| case.worker(&format!("the {name} task [[{name}]]"))).collect();
     let ids = stage.create(json!(workers)).await;
     stage.daemon.wait_all(BOSS, &ids).await;
-    for (id, (name, reason)) in ids.into_iter().zip(wanted) {
-        let record = stage.daemon.record(BOSS, id).await;
+    for (id, (name, reason)) in ids.iter().zip(wanted) {
+        let record = stage.daemon.record(BOSS, *id).await;
         assert_eq!(end_of(&record), (S::Failed, Some(reason)), "{name}: {record:#?}");
         assert_eq!(word_of(&record).0, None, "{name}: {record:#?}");
         assert!(record.error.as_deref().is_some_and(|error| !error.is_empty()), "{name}: {record:#?}");
     }
+    let resumed = stage.resume(ids[1], "try again [[next]]").await;
+    assert_eq!(end_of(&resumed), (S::Completed, Some(R::Done)), "{resumed:#?}");
+    let said = stage.conversation("next/0").await;
+    assert_eq!(said.contains("the key task"), !case.differs(Behaviour::FailedTask), "{said}");
     stage.finish().await;
 }
 

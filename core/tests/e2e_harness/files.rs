@@ -7,7 +7,7 @@ use sandboxed_testkit::stub::Step;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::agents::{BOSS, Case, Stage, end_of, processes_of, processes_with, report};
+use crate::agents::{BOSS, Behaviour, Case, Stage, end_of, processes_of, processes_with, report};
 use crate::support::git;
 
 pub async fn instructions_are_in_force_and_the_key_is_nowhere(case: &Case) {
@@ -35,6 +35,8 @@ pub async fn instructions_are_in_force_and_the_key_is_nowhere(case: &Case) {
     for words in ["You are a worker", "Paint the", "the shed is blue", "task/shed", "marmalade on Sundays"] {
         assert!(body.contains(words), "{words:?} is missing in {body}");
     }
+    let skill = body.contains("How to work as a worker");
+    assert_eq!(skill, !case.differs(Behaviour::Skill));
     while_at_work(case, id);
     stage.open_gate(&gate).await;
     let record = stage.end(id).await;

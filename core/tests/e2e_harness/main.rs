@@ -19,7 +19,29 @@ mod stopping;
 mod table;
 mod turns;
 
-/// Every test with the behaviours that it holds, once for the subject given.
+/// The tests with the behaviours that each holds, for another macro.
+macro_rules! each_test {
+    ($macro:ident! $($before:tt)*) => {
+        $macro! { $($before)*
+            turns::a_turn_becomes_events_a_commit_and_a_report holds Events OwnTools;
+            turns::each_turn_has_its_own_usage_and_a_resume_knows_the_first holds Resume ToolFailure Usage Cost;
+            messages::a_message_to_a_busy_worker_becomes_its_next_turn holds Queue;
+            messages::a_persons_mission_waits_and_goes_on holds Conversation;
+            files::instructions_are_in_force_and_the_key_is_nowhere holds Instructions Skill Secrecy;
+            requests::a_permission_is_asked_denied_allowed_and_allowed_always holds Permissions DenialReason AllowAlways;
+            requests::a_question_wakes_the_boss_and_its_answer_reaches_the_model holds Question;
+            crashes::an_agent_that_is_killed_failed_and_its_session_goes_on holds AgentKilled;
+            crashes::a_turn_goes_on_without_its_daemon_and_is_told_once holds DaemonKilled;
+            stopping::a_cancel_in_a_text_ends_the_turn_and_keeps_the_session holds CancelText;
+            stopping::a_cancel_in_a_tool_leaves_nothing_of_the_tool holds CancelTool;
+            stopping::a_turn_that_hangs_ends_at_its_time holds TimeOut;
+            faults::a_failing_provider_is_told_by_kind holds RateLimit Failures CutStream FailedTask;
+            faults::a_passing_fault_is_survived holds Retry;
+            faults::a_model_of_another_provider_is_refused holds WrongModel;
+        }
+    };
+}
+
 macro_rules! tests {
     ($subject:expr, $($module:ident :: $test:ident holds $($behaviour:ident)+;)+) => {
         $(
@@ -30,8 +52,13 @@ macro_rules! tests {
                 case.closed(&[$($crate::agents::Behaviour::$behaviour),+]);
             }
         )+
-        /// What these tests hold.
-        pub const HELD: &[$crate::agents::Behaviour] = &[$($($crate::agents::Behaviour::$behaviour),+),+];
+    };
+}
+
+macro_rules! behaviours {
+    ($($module:ident :: $test:ident holds $($behaviour:ident)+;)+) => {
+        /// What the suite holds.
+        const HELD: &[agents::Behaviour] = &[$($(agents::Behaviour::$behaviour),+),+];
     };
 }
 
@@ -40,30 +67,15 @@ macro_rules! suite {
     ($($name:ident: $subject:ident)+) => {
         $(
             mod $name {
-                tests! { $crate::agents::$subject,
-                    turns::a_turn_becomes_events_a_commit_and_a_report holds Events OwnTools;
-                    turns::each_turn_has_its_own_usage_and_a_resume_knows_the_first holds Resume ToolFailure Usage Cost;
-                    messages::a_message_to_a_busy_worker_becomes_its_next_turn holds Queue;
-                    messages::a_persons_mission_waits_and_goes_on holds Conversation;
-                    files::instructions_are_in_force_and_the_key_is_nowhere holds Instructions Secrecy;
-                    requests::a_permission_is_asked_denied_allowed_and_allowed_always holds Permissions DenialReason AllowAlways;
-                    requests::a_question_wakes_the_boss_and_its_answer_reaches_the_model holds Question;
-                    crashes::an_agent_that_is_killed_failed_and_its_session_goes_on holds AgentKilled;
-                    crashes::a_turn_goes_on_without_its_daemon_and_is_told_once holds DaemonKilled;
-                    stopping::a_cancel_in_a_text_ends_the_turn_and_keeps_the_session holds CancelText;
-                    stopping::a_cancel_in_a_tool_leaves_nothing_of_the_tool holds CancelTool;
-                    stopping::a_turn_that_hangs_ends_at_its_time holds TimeOut;
-                    faults::a_failing_provider_is_told_by_kind holds RateLimit Failures CutStream;
-                    faults::a_passing_fault_is_survived holds Retry;
-                    faults::a_model_of_another_provider_is_refused holds WrongModel;
-                }
+                each_test! { tests! $crate::agents::$subject, }
             }
         )+
     };
 }
 
+each_test! { behaviours! }
+
 suite! {
     claudecode: CLAUDECODE
+    codex: CODEX
 }
-
-use claudecode::HELD;
