@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sandboxed_client::Client;
-use sandboxed_domain::api::{Caller, CreateWorkspaceParams, NetworkMode, WorkspaceView};
+use sandboxed_domain::api::{Caller, CreateWorkspaceParams, WorkspaceView};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -80,7 +80,8 @@ pub async fn workspace(client: &Client, name: &str) -> WorkspaceView {
     let params = CreateWorkspaceParams {
         name: name.to_owned(),
         binds: Vec::new(),
-        network: NetworkMode::default(),
+        template: None,
+        network: None,
         allow_hosts: Vec::new(),
         limits: Default::default(),
     };

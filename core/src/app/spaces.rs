@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use sandbox_runner::protocol::{EXIT_FILE, ExitRecord, STDERR_FILE};
 use sandboxed_domain::api::{
-    ApiError, BuildProgress, CreateWorkspaceParams, ErrorCode, ExecParams, ExecResponse, WorkspaceKind,
-    WorkspaceView,
+    ApiError, BuildProgress, CreateWorkspaceParams, ErrorCode, ExecParams, ExecResponse, Limits,
+    WorkspaceKind, WorkspaceView,
 };
 use sandboxed_domain::policy::{self, cut_middle};
+use sandboxed_domain::sandbox::DEFAULT_TEMPLATE;
 use uuid::Uuid;
 
 use super::App;
@@ -50,16 +51,37 @@ impl App {
             return Err(ApiError::invalid("name", format!("{name:?} is not a name"))
                 .hint("1 to 24 lower-case letters, digits and dashes; `host` is taken"));
         }
-        policy::check_network(params.network, &params.allow_hosts)?;
-        let spec = WorkspaceSpec {
-            binds: params.binds,
-            network: params.network,
-            allow_hosts: params.allow_hosts,
-            limits: params.limits,
-            forked_from: None,
-        };
+        let spec = self.workspace_spec(&params)?;
         let row = self.workspaces.create(&params.name, spec, None).await?;
         Ok(self.workspaces.view(&row).await)
+    }
+
+    /// What is asked for, and what the template says where nothing is.
+    fn workspace_spec(&self, params: &CreateWorkspaceParams) -> Result<WorkspaceSpec, ApiError> {
+        let template = self.workspaces.template(params.template.as_deref().unwrap_or(DEFAULT_TEMPLATE))?;
+        let (network, allow_hosts) = match params.network {
+            Some(network) => (network, params.allow_hosts.clone()),
+            None if params.allow_hosts.is_empty() => {
+                (template.network.unwrap_or_default(), template.allow_hosts)
+            }
+            None => (template.network.unwrap_or_default(), params.allow_hosts.clone()),
+        };
+        policy::check_network(network, &allow_hosts)?;
+        let (asked, below) = (params.limits, template.limits);
+        Ok(WorkspaceSpec {
+            binds: params.binds.clone(),
+            template: params.template.clone(),
+            image: None,
+            env: template.env,
+            network,
+            allow_hosts,
+            limits: Limits {
+                memory_bytes: asked.memory_bytes.or(below.memory_bytes),
+                cpu_millis: asked.cpu_millis.or(below.cpu_millis),
+                pids: asked.pids.or(below.pids),
+            },
+            forked_from: None,
+        })
     }
 
     /// One workspace.
@@ -92,7 +114,7 @@ impl App {
     ) -> Result<WorkspaceView, ApiError> {
         let row = self.workspace(id).await?;
         if row.kind == WorkspaceKind::Container {
-            self.workspaces.build(progress).await?;
+            self.workspaces.build(&row, progress).await?;
         }
         self.show_workspace(id).await
     }
@@ -198,6 +220,7 @@ fn exec_request(row: &WorkspaceRow, params: ExecParams) -> RunRequest {
         env: env
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into_iter()
+            .chain(row.spec.env.clone())
             .chain(network_env(row))
             .collect(),
         cwd: params.cwd.unwrap_or_else(|| "/".to_owned()),

@@ -383,9 +383,12 @@ pub struct WorkspaceCreateArgs {
     /// Directory of this machine, writable inside at its own path; may be given several times
     #[arg(long = "bind", value_name = "PATH")]
     pub binds: Vec<PathBuf>,
-    /// How it reaches the network
-    #[arg(long, value_enum, default_value = "host")]
-    pub network: NetworkArg,
+    /// Template of its image: minimal, development, desktop or one of the Library [default: minimal]
+    #[arg(long)]
+    pub template: Option<String>,
+    /// How it reaches the network [default: the template's, else the host's]
+    #[arg(long, value_enum)]
+    pub network: Option<NetworkArg>,
     /// For `allowlist`: example.org, *.example.org, example.org:8443; may be given several times
     #[arg(long = "allow-host", value_name = "HOST")]
     pub allow_hosts: Vec<String>,

@@ -66,12 +66,13 @@ fn params(args: &WorkspaceCreateArgs) -> Result<CreateWorkspaceParams, ApiError>
     Ok(CreateWorkspaceParams {
         name: args.name.clone(),
         binds: args.binds.iter().map(bind).collect::<Result<_, _>>()?,
-        network: match args.network {
+        template: args.template.clone(),
+        network: args.network.map(|network| match network {
             NetworkArg::Host => NetworkMode::Host,
             NetworkArg::None => NetworkMode::None,
             NetworkArg::Nat => NetworkMode::Nat,
             NetworkArg::Allowlist => NetworkMode::Allowlist,
-        },
+        }),
         allow_hosts: args.allow_hosts.clone(),
         limits: Limits { memory_bytes: args.memory_bytes, cpu_millis: args.cpu_millis, pids: args.pids },
     })

@@ -320,6 +320,9 @@ pub(super) async fn start(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Re
         RunKind::Turn => launch_plan(actor, &row, &sandbox, &run.plan.cwd, String::new())?.env,
         RunKind::Verify => check_env(actor, &row),
     };
+    for (name, value) in &workspace.spec.env {
+        env.entry(name.clone()).or_insert_with(|| value.clone());
+    }
     env.extend(network_env(&workspace));
     let request = RunRequest {
         run_id: run.id.to_string(),

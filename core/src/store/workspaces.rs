@@ -1,5 +1,7 @@
 //! The workspaces table.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sandboxed_domain::api::{Limits, NetworkMode, WorkspaceKind};
@@ -15,6 +17,15 @@ use super::{StoreError, Tx};
 pub struct WorkspaceSpec {
     /// Host directories bound at their own path.
     pub binds: Vec<String>,
+    /// Template of its image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// The image that it has, by name; none before its first start or build.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Environment of every run, from the template.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
     /// Network.
     pub network: NetworkMode,
     /// Hosts of an allowlist.

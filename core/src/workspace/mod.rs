@@ -2,6 +2,7 @@
 
 mod fork;
 mod idle;
+mod images;
 mod inside;
 mod paths;
 mod records;
@@ -9,6 +10,7 @@ mod running;
 
 pub use fork::*;
 pub use idle::*;
+pub use images::*;
 pub use inside::*;
 pub use paths::*;
 pub use records::*;

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use sandboxed_domain::api::{ApiError, BuildProgress, ErrorCode, SandboxState, WorkspaceKind, WorkspaceView};
-use sandboxed_domain::harness::registry;
+use sandboxed_domain::api::{ApiError, ErrorCode, SandboxState, WorkspaceKind, WorkspaceView};
 use sandboxed_domain::sandbox::next_uid_base;
 use uuid::Uuid;
 
+use super::images::template_name;
 use super::paths::{WorkspacePaths, short};
 use super::running::{Live, Places};
-use crate::harness::{Programs, bootstrap_variable, is_on};
+use crate::harness::Programs;
 use crate::sandbox::CgroupTree;
-use crate::sandbox::image::{self, BUILD_PATIENCE, ImageRecipe, ImageStore};
-use crate::store::{self, Store, StoreError, WorkspaceRow, WorkspaceSpec, blocking, io_error};
+use crate::sandbox::image::ImageStore;
+use crate::store::{self, Store, StoreError, WorkspaceRow, WorkspaceSpec, io_error};
 
 /// How long runs may take to end when a workspace is stopped.
 const STOP_GRACE: Duration = Duration::from_secs(3);
@@ -29,7 +29,7 @@ pub struct Workspaces {
     pub(super) instance: String,
     pub(super) places: Arc<Places>,
     pub(super) programs: Programs,
-    images: Arc<ImageStore>,
+    pub(super) images: Arc<ImageStore>,
 }
 
 impl Workspaces {
@@ -188,7 +188,8 @@ impl Workspaces {
             state,
             detail: row.error.clone().filter(|_| live.is_none()),
             root: self.paths(row.id).root.display().to_string(),
-            image: (row.kind == WorkspaceKind::Container).then(|| "minimal".to_owned()),
+            image: row.spec.image.clone().filter(|_| row.kind == WorkspaceKind::Container),
+            template: (row.kind == WorkspaceKind::Container).then(|| template_name(row).to_owned()),
             binds: row.spec.binds.clone(),
             network: row.spec.network,
             allow_hosts: row.spec.allow_hosts.clone(),
@@ -196,33 +197,6 @@ impl Workspaces {
             limits: row.spec.limits,
             created_at: row.created_at,
         }
-    }
-
-    /// Builds the image that containers start from, if it is not there.
-    ///
-    /// # Errors
-    /// The build's.
-    pub async fn build(&self, progress: &(dyn Fn(BuildProgress) + Send + Sync)) -> Result<PathBuf, ApiError> {
-        let recipe = blocking(ImageRecipe::minimal).await??;
-        let told = |step: image::BuildProgress| {
-            let text = format!("{} {}", step.phase, step.detail).trim_end().to_owned();
-            progress(BuildProgress { percent: step.percent, text });
-        };
-        let image = self.images.ensure(&recipe, BUILD_PATIENCE, told).await?;
-        self.bootstrap(progress).await?;
-        Ok(image.rootfs)
-    }
-
-    /// Installs the programs that settings want in every image. They are shared, so this is done once.
-    async fn bootstrap(&self, progress: &(dyn Fn(BuildProgress) + Send + Sync)) -> Result<(), ApiError> {
-        for harness in registry() {
-            let Some(program) = harness.program().filter(|_| is_on(&bootstrap_variable(harness.id()))) else {
-                continue;
-            };
-            let told = |text| progress(BuildProgress { percent: 99, text });
-            self.programs.install(program, &told).await.map_err(|error| error.for_backend(*harness))?;
-        }
-        Ok(())
     }
 
     /// The agents' programs of this host.

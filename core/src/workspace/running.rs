@@ -272,7 +272,7 @@ impl Workspaces {
         let told = |step: BuildProgress| {
             progress(format!("building the image: {} % {}", step.percent, step.text));
         };
-        let image = self.build(&told).await?;
+        let image = self.image_for_start(row, &told).await?;
         self.take_layer(row).await?;
         let spec = self.spec(row, image)?;
         Ok(Live::Container(Sandbox::start(&spec, tree, START_PATIENCE).await?))

@@ -73,6 +73,43 @@ async fn stopped(daemon: &Daemon, id: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_template_is_an_image_an_environment_a_network_and_limits() {
+    let daemon = Daemon::start().await;
+    let http = Http::new(daemon.settings());
+    let templates = daemon.data().join("library/templates");
+    std::fs::create_dir_all(&templates).unwrap();
+    let write = |text: &str| std::fs::write(templates.join("greeter.toml"), text).unwrap();
+    write(
+        "extends = \"minimal\"\npackages = [\"hello\"]\nnetwork = \"none\"\nlimits = { pids = 99 }\n\
+         env = { GREETING = \"Hi\" }\n\
+         init_script = \"id -u > /etc/made; grep -c : /proc/net/dev > /etc/devices\"\n",
+    );
+    for name in ["one", "two"] {
+        let made = http.post(SPACES, json!({"name": name, "template": "greeter"})).await.ok();
+        assert_eq!((&made["network"], &made["limits"]["pids"]), (&json!("none"), &json!(99)), "{made}");
+        assert_eq!((&made["template"], &made["image"]), (&json!("greeter"), &Value::Null));
+    }
+    let said = sh(&http, "hello -g \"$GREETING\"; cat /etc/made /etc/devices; ls /sys/class/net").await;
+    assert_eq!(said["stdout"], "Hi\n0\n1\nlo\n", "{said}");
+    let image = http.get(&format!("{SPACES}/one")).await.ok()["image"].clone();
+    assert!(image.as_str().unwrap().starts_with("greeter-"), "{image}");
+    let other = http.post(&format!("{SPACES}/two/start"), json!({})).await.ok();
+    assert_eq!(http.get(&format!("{SPACES}/two")).await.ok()["image"], image, "{other}");
+
+    // A template that changes changes nothing by itself, and one that cannot be built takes nothing away.
+    write("extends = \"minimal\"\npackages = [\"no-such-package-anywhere\"]\n");
+    let built = http.post(&format!("{SPACES}/one/build"), json!({})).await;
+    let last: Value = serde_json::from_str(built.text.lines().last().unwrap()).unwrap();
+    assert_eq!(last["code"], "sandbox_failed", "{}", built.text);
+    http.post(&format!("{SPACES}/one/stop"), json!({})).await.ok();
+    assert_eq!(sh(&http, "hello -g again").await["stdout"], "again\n");
+    assert_eq!(http.get(&format!("{SPACES}/one")).await.ok()["image"], image);
+    let unknown = json!({"name": "three", "template": "nowhere"});
+    http.post(SPACES, unknown).await.problem(400, "invalid_argument", Some("template"));
+    daemon.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_exec_tells_how_its_command_ended() {
     let daemon = Daemon::start().await;
     let http = Http::new(daemon.settings());

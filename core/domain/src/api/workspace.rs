@@ -50,8 +50,10 @@ pub struct CreateWorkspaceParams {
     pub name: String,
     /// Host directories bound writable at their own path (a repository's root).
     pub binds: Vec<String>,
-    /// Network of the sandbox.
-    pub network: NetworkMode,
+    /// Template of its image and of what follows; `minimal` unless told.
+    pub template: Option<String>,
+    /// Network of the sandbox; the template's unless told, else the host's.
+    pub network: Option<NetworkMode>,
     /// For `allowlist`: `example.org`, `*.example.org`, `example.org:8443` or `192.0.2.1:8080`; ports 80 and 443 unless
     /// one is named.
     pub allow_hosts: Vec<String>,
@@ -84,6 +86,8 @@ pub struct WorkspaceView {
     pub detail: Option<String>,
     pub root: String,
     pub image: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
     pub binds: Vec<String>,
     pub network: NetworkMode,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

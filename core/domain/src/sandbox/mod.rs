@@ -4,6 +4,7 @@
 //! - [`plan`]: the same as layers, arguments and environment; a value that can be shown and compared.
 //! - [`egress`]: what a sandbox with a network of its own may reach.
 //! - [`repository`]: how a git repository is bound so that the owner's next `git` on the host runs nobody else's code.
+//! - [`template`]: what an image is made of and what workspaces of it begin with.
 //! - [`uids`]: which user ids a sandbox gets.
 //! - [`paths`]: which paths can be expressed to the tools underneath.
 
@@ -12,6 +13,7 @@ pub mod paths;
 pub mod plan;
 pub mod repository;
 pub mod spec;
+pub mod template;
 pub mod uids;
 
 pub use egress::AllowRule;
@@ -22,4 +24,5 @@ pub use plan::{
 };
 pub use repository::{RepositoryLayout, repository_binds};
 pub use spec::{Bind, IdMap, Limits, Network, Registration, SandboxSpec, SpecError};
+pub use template::{DEFAULT_TEMPLATE, Template, built_in_templates, resolve_template};
 pub use uids::{FIRST_UID_BASE, LAST_UID_BASE, UIDS_PER_SANDBOX, next_uid_base};

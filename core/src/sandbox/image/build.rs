@@ -21,6 +21,8 @@ use crate::sandbox::handle::blocking;
 
 /// What nobody reads in a sandbox.
 const LEFT_OUT: [&str; 3] = ["/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*"];
+/// Runs the template's script in the image, with a loopback for a network.
+const INIT_HOOK: &str = r#"unshare --net chroot "$1" /bin/sh -e < "$IMAGE_INIT_SCRIPT""#;
 /// Lines of the log that a failure shows.
 const SHOWN_LINES: usize = 5;
 
@@ -37,7 +39,11 @@ pub(super) async fn build(
     let log_path = dir.join("build.log");
     let mut log = File::create(&log_path).map_err(SandboxError::io("create", &log_path))?;
     let rootfs = dir.join("rootfs");
-    let built = match spawn(&mut builder(recipe, &rootfs)?, lock.as_raw_fd()) {
+    let script = dir.join("init.sh");
+    fs::write(&script, &recipe.init_script).map_err(SandboxError::io("write", &script))?;
+    let mut command = builder(recipe, &rootfs)?;
+    command.env("IMAGE_INIT_SCRIPT", &script);
+    let built = match spawn(&mut command, lock.as_raw_fd()) {
         Ok(mut child) => follow(&mut child, &mut log, &log_path, patience, &mut progress).await,
         Err(error) => Err(error),
     };
@@ -88,8 +94,11 @@ fn builder(recipe: &ImageRecipe, rootfs: &Path) -> Result<Command, SandboxError>
         command.args(["mmdebstrap", "--mode=root", "--format=directory", "--variant=minbase", "--verbose"]);
         command.arg(format!("--include={packages}"));
         command.args(LEFT_OUT.map(|glob| format!("--dpkgopt=path-exclude={glob}")));
+        if !recipe.init_script.is_empty() {
+            command.arg(format!("--customize-hook={INIT_HOOK}"));
+        }
         command.arg(&recipe.suite).arg(rootfs).args(&recipe.mirrors);
-    } else if on_path("debootstrap") {
+    } else if on_path("debootstrap") && recipe.init_script.is_empty() {
         command.args(["debootstrap", "--variant=minbase"]).arg(format!("--include={packages}"));
         command.arg(&recipe.suite).arg(rootfs).args(recipe.mirrors.first().and_then(|line| mirror_of(line)));
     } else {

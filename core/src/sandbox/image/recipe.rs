@@ -1,13 +1,12 @@
 //! What an image is made of.
 
+use sandboxed_domain::sandbox::{DEFAULT_TEMPLATE, Template, resolve_template};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::sources::HostSources;
 use crate::sandbox::error::SandboxError;
 
-/// What the default image has besides the essential packages: enough for git, HTTPS and looking at processes.
-const MINIMAL: [&str; 4] = ["bash", "ca-certificates", "git", "procps"];
 /// Changes when the build itself changes, so that older images are not taken for new ones.
 const BUILD_VERSION: u32 = 1;
 
@@ -22,6 +21,9 @@ pub struct ImageRecipe {
     pub mirrors: Vec<String>,
     /// Packages besides the essential ones, sorted.
     pub packages: Vec<String>,
+    /// `sh` script that is run as root in the image when its packages are there, without a network.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub init_script: String,
     build_version: u32,
 }
 
@@ -43,15 +45,45 @@ impl ImageRecipe {
         packages.sort();
         packages.dedup();
         let (suite, mirrors) = (sources.suite, sources.entries);
-        Ok(Self { name: name.to_owned(), suite, mirrors, packages, build_version: BUILD_VERSION })
+        let init_script = String::new();
+        Ok(Self {
+            name: name.to_owned(),
+            suite,
+            mirrors,
+            packages,
+            init_script,
+            build_version: BUILD_VERSION,
+        })
     }
 
-    /// The default image.
+    /// The image of a template. Only the host's own release can be built: its mirrors are all that is asked.
+    ///
+    /// # Errors
+    /// As [`ImageRecipe::of_host`], also for a template of another distribution or release.
+    pub fn of_template(name: &str, template: &Template) -> Result<Self, SandboxError> {
+        let mut recipe = Self::of_host(name, template.packages.iter().cloned())?;
+        recipe.init_script.clone_from(&template.init_script);
+        let asked = [(&template.suite, &recipe.suite), (&template.distribution, &distribution())];
+        for (asked, own) in asked {
+            if let Some(asked) = asked.as_ref().filter(|asked| *asked != own) {
+                return Err(SandboxError::ImageFailed {
+                    phase: format!("reading template {name:?}"),
+                    reason: format!("it wants {asked}, and this host's mirrors have {own}"),
+                    log: "/etc/os-release".into(),
+                });
+            }
+        }
+        Ok(recipe)
+    }
+
+    /// The image of the default template.
     ///
     /// # Errors
     /// As [`ImageRecipe::of_host`].
     pub fn minimal() -> Result<Self, SandboxError> {
-        Self::of_host("minimal", MINIMAL.map(str::to_owned))
+        let template = resolve_template(DEFAULT_TEMPLATE, &|_| None);
+        let template = template.map_err(|e| SandboxError::Task { reason: e.to_string() })?;
+        Self::of_template(DEFAULT_TEMPLATE, &template)
     }
 
     /// SHA-256 of everything in it, in hexadecimal.
@@ -66,6 +98,13 @@ impl ImageRecipe {
     }
 }
 
+/// The host's `ID` of `/etc/os-release`.
+fn distribution() -> String {
+    let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let id = text.lines().find_map(|line| line.strip_prefix("ID="));
+    id.unwrap_or_default().trim_matches('"').to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,6 +116,7 @@ mod tests {
             suite: "bookworm".into(),
             mirrors: vec!["deb http://a/ bookworm main".into()],
             packages: vec!["git".into()],
+            init_script: String::new(),
             build_version: 1,
         };
         let mut other = one.clone();
