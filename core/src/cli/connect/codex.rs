@@ -18,7 +18,7 @@ const SERVERS: &str = "mcp_servers";
 /// Names of the variables that the server gets from Codex's own environment.
 const ENV_VARS: &str = "env_vars";
 /// Settings of ours that a client or the daemon reads.
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 16] = [
     "SANDBOXED_SH_DATA_DIR",
     "SANDBOXED_SH_HOST",
     "SANDBOXED_SH_PORT",
@@ -30,6 +30,18 @@ const SETTINGS: [&str; 11] = [
     "SANDBOXED_SH_MAX_PARALLEL",
     "SANDBOXED_SH_LOG",
     "SANDBOXED_SH_LOG_FORMAT",
+    "SANDBOXED_SH_RATE_LIMIT_PARKS",
+    "SANDBOXED_SH_RATE_LIMIT_SECONDS",
+    "SANDBOXED_SH_RETRIES",
+    "SANDBOXED_SH_RETRY_SECONDS",
+    "SANDBOXED_SH_RUNNER",
+];
+/// Settings of each backend, without its name at the end.
+const OF_BACKENDS: [&str; 4] = [
+    "SANDBOXED_SH_DEFAULT_MODEL_",
+    "SANDBOXED_SH_DEFAULT_EFFORT_",
+    "SANDBOXED_SH_STALL_SECONDS_",
+    "SANDBOXED_SH_TOOL_STALL_SECONDS_",
 ];
 
 /// `config.toml` in `CODEX_HOME`, else in `~/.codex`.
@@ -92,7 +104,13 @@ fn variables(old: Option<&Item>) -> Array {
         .iter()
         .filter(|harness| harness.program().is_some())
         .flat_map(|harness| [auto_install_variable(harness.id()), bootstrap_variable(harness.id())]);
-    let all = SETTINGS.map(str::to_owned).into_iter().chain(programs).chain(installing).chain(credentials);
+    let stall = ["SANDBOXED_SH_STALL_SECONDS", "SANDBOXED_SH_TOOL_STALL_SECONDS"].map(str::to_owned);
+    let own = registry()
+        .iter()
+        .filter(|harness| harness.program().is_some())
+        .flat_map(|harness| OF_BACKENDS.map(|setting| format!("{setting}{}", harness.id().to_uppercase())));
+    let all = SETTINGS.map(str::to_owned).into_iter().chain(stall).chain(own);
+    let all = all.chain(programs).chain(installing).chain(credentials);
     for name in all {
         if !variables.iter().any(|listed| listed.as_str() == Some(&name)) {
             variables.push(name);
@@ -116,12 +134,40 @@ startup_timeout_sec = 30
 tool_timeout_sec = 3700
 default_tools_approval_mode = "approve"
 supports_parallel_tool_calls = true
-env_vars = ["SANDBOXED_SH_DATA_DIR", "SANDBOXED_SH_HOST", "SANDBOXED_SH_PORT", "SANDBOXED_SH_API_URL", "SANDBOXED_SH_TOKEN", "SANDBOXED_SH_TOKEN_FILE", "SANDBOXED_SH_PROGRAM", "SANDBOXED_SH_IDLE_STOP_SECONDS", "SANDBOXED_SH_MAX_PARALLEL", "SANDBOXED_SH_LOG", "SANDBOXED_SH_LOG_FORMAT", "CLAUDE_CLI_PATH", "SANDBOXED_SH_AUTO_INSTALL_CLAUDECODE", "SANDBOXED_SH_BOOTSTRAP_CLAUDECODE", "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_BASE_URL", "CLAUDE_CODE_MAX_RETRIES"]
 "#;
 
     #[test]
     fn an_absent_file_becomes_our_section() {
-        assert_eq!(merged(""), SECTION);
+        let new = merged("");
+        let rest = new.strip_prefix(SECTION).unwrap();
+        assert!(rest.starts_with("env_vars = [") && rest.lines().count() == 1, "{rest}");
+    }
+
+    #[test]
+    fn every_setting_of_the_reference_reaches_the_server() {
+        let reference = include_str!("../../../../docs/reference.md");
+        let table =
+            reference.lines().filter(|line| line.starts_with("| `")).take_while(|line| line.contains("_"));
+        let new = merged("");
+        let mut count = 0;
+        for name in
+            table.flat_map(|line| line.split('|').nth(1).unwrap_or_default().split('`').skip(1).step_by(2))
+        {
+            // Given as an argument, and what Node.js is used is only Gemini's business.
+            let otherwise = ["SANDBOXED_SH_MAX_WAIT", "NODE_CLI_PATH"].contains(&name);
+            let absent = name.ends_with("_CLI_PATH")
+                || name.contains("_AUTO_INSTALL_")
+                || name.contains("_BOOTSTRAP_");
+            assert!(otherwise || absent || new.contains(&format!("\"{name}\"")), "{name} is not passed on");
+            count += 1;
+        }
+        assert!(count > 15, "{count}");
+        for harness in registry().iter().filter(|harness| harness.program().is_some()) {
+            let name = harness.id().to_uppercase();
+            for part in ["AUTO_INSTALL_", "BOOTSTRAP_", "STALL_SECONDS_", "DEFAULT_MODEL_"] {
+                assert!(new.contains(&format!("\"SANDBOXED_SH_{part}{name}\"")), "{part}{name}");
+            }
+        }
     }
 
     #[test]
