@@ -5,9 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
-use sandbox_runner::frame;
-use sandbox_runner::protocol::{MAX_FDS, Request, Response};
-use sandbox_runner::socket;
+use crate::frame;
+use crate::protocol::{MAX_FDS, Request, Response};
+use crate::socket;
 
 use crate::supervisor::{Supervisor, expected_fds};
 

@@ -8,15 +8,28 @@ use std::path::Path;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::setsid;
 
-use sandbox_runner::protocol::{LOCK_FILE, SOCKET_FILE};
-use sandbox_runner::socket;
+use crate::protocol::{LOCK_FILE, SOCKET_FILE};
+use crate::socket;
 
 use crate::kernel::{self, SignalTrust, Signals};
 use crate::server::{Peers, Server};
 use crate::supervisor::Supervisor;
 
-/// Serves the control directory until told to end.
-pub fn run(control: &Path) -> Result<(), String> {
+/// When a host runner ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// Only on request or by a signal.
+    WhenTold,
+    /// Also when there is no run and no connection, once there has been one. A client that comes too late finds its
+    /// connection closed, and starts another runner.
+    WhenUnused,
+}
+
+/// Serves the control directory until it is time to leave.
+///
+/// # Errors
+/// In words, when the directory cannot be served or another runner serves it.
+pub fn run(control: &Path, leave: Leave) -> Result<(), String> {
     let control_dir = socket::open_directory(control)
         .map_err(|error| format!("control directory {}: {error}", control.display()))?;
     let _lock =
@@ -27,11 +40,14 @@ pub fn run(control: &Path) -> Result<(), String> {
         nix::sys::prctl::set_child_subreaper(true)?;
         let signals = Signals::open(SignalTrust::Anyone)?;
         let nofile = kernel::raise_nofile()?;
-        let listener = crate::private(|| socket::listen_at(control_dir.as_fd(), SOCKET_FILE))?;
+        let listener = kernel::private(|| socket::listen_at(control_dir.as_fd(), SOCKET_FILE))?;
         let supervisor = Supervisor::new(control_dir.try_clone()?.into(), nofile)?;
-        Server::new(listener, signals, Peers::SameUser, supervisor).run()
+        Server::new(listener, signals, Peers::SameUser, supervisor, leave).run()
     };
-    serve().map_err(|error| error.to_string())
+    let served = serve();
+    // Before the lock ends with this process: the name may then be another runner's.
+    let _ = std::fs::remove_file(socket::short_path(control_dir.as_fd(), SOCKET_FILE));
+    served.map_err(|error| error.to_string())
 }
 
 /// Held until this process ends, however it ends: two servers of one directory would both reap nothing of the other.

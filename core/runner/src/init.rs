@@ -7,19 +7,23 @@ use std::path::Path;
 
 use nix::mount::{MsFlags, mount};
 
-use sandbox_runner::protocol::SOCKET_FILE;
-use sandbox_runner::{seccomp, socket};
+use crate::protocol::SOCKET_FILE;
+use crate::{seccomp, socket};
 
 use crate::caps;
+use crate::host::Leave;
 use crate::kernel::{self, SignalTrust, Signals};
 use crate::server::{Peers, Server};
 use crate::supervisor::Supervisor;
 
 /// Serves the control directory until told to end; then the kernel ends the container.
+///
+/// # Errors
+/// In words, when a step of what makes the sandbox safe fails.
 pub fn run(control: &Path) -> Result<(), String> {
     let step = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
     let directory = socket::open_directory(control).map_err(step("control directory"))?;
-    let listener = crate::private(|| socket::listen_at(directory.as_fd(), SOCKET_FILE));
+    let listener = kernel::private(|| socket::listen_at(directory.as_fd(), SOCKET_FILE));
     let listener = listener.map_err(step("socket"))?;
     let signals = Signals::open(SignalTrust::Outside).map_err(step("signals"))?;
     let nofile = kernel::raise_nofile().map_err(step("descriptor limit"))?;
@@ -30,7 +34,7 @@ pub fn run(control: &Path) -> Result<(), String> {
     nix::sys::prctl::set_no_new_privs().map_err(io::Error::from).map_err(step("no new privileges"))?;
     caps::drop_all_but_kept().map_err(step("capabilities"))?;
     seccomp::install().map_err(|error| format!("syscall filter: {error}"))?;
-    Server::new(listener, signals, Peers::Outside, supervisor).run().map_err(step("serving"))
+    Server::new(listener, signals, Peers::Outside, supervisor, Leave::WhenTold).run().map_err(step("serving"))
 }
 
 /// Mounts an empty read-only directory over the control directory. Unmounting is not possible: the mount was made

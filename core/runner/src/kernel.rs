@@ -1,9 +1,24 @@
 //! Small doors to the kernel that the rest of the program shares: signals in, the dead, and killing.
 
-use std::io;
+use std::io::{self, Write};
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
+
+use nix::sys::stat::{Mode, umask};
+
+/// A line for whoever watches the runner's own stderr; nobody has to.
+pub fn say(message: &str) {
+    let _ = writeln!(std::io::stderr(), "sandbox-runner: {message}");
+}
+
+/// Makes files that only the own user may reach.
+pub fn private<T>(make: impl FnOnce() -> T) -> T {
+    let before = umask(Mode::S_IRWXG | Mode::S_IRWXO);
+    let made = make();
+    umask(before);
+    made
+}
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

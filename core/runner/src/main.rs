@@ -1,28 +1,16 @@
 //! The program `sandbox-runner`. It is started by the daemon, not by people:
 //!
 //! - `init --control DIR`: PID 1 of a container;
-//! - `host --control DIR`: supervisor of a host workspace;
+//! - `host --control DIR [--until-unused]`: supervisor of a host workspace;
 //! - `launch`: starts a container, see [`sandbox_runner::launch`];
 //! - `seccomp-table`: prints what the syscall filter decides, one `name number verdict` a line.
-
-mod caps;
-mod cgroup;
-mod connection;
-mod host;
-mod init;
-mod kernel;
-mod records;
-mod run;
-mod server;
-mod spawn;
-mod stdin;
-mod supervisor;
 
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use nix::sys::stat::{Mode, umask};
+use sandbox_runner::host::{self, Leave};
+use sandbox_runner::init;
 
 const USAGE: &str = "usage: sandbox-runner init|host --control DIR";
 
@@ -31,7 +19,8 @@ fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let result = match words[..] {
         ["init", "--control", dir] => init::run(Path::new(dir)),
-        ["host", "--control", dir] => host::run(Path::new(dir)),
+        ["host", "--control", dir] => host::run(Path::new(dir), Leave::WhenTold),
+        ["host", "--control", dir, "--until-unused"] => host::run(Path::new(dir), Leave::WhenUnused),
         ["launch", ..] => return sandbox_runner::launch::main(),
         ["seccomp-table"] => seccomp_table(),
         _ => Err(USAGE.to_owned()),
@@ -39,23 +28,10 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            say(&message);
+            let _ = writeln!(std::io::stderr(), "sandbox-runner: {message}");
             ExitCode::FAILURE
         }
     }
-}
-
-/// A line for whoever watches the runner's own stderr; nobody has to.
-fn say(message: &str) {
-    let _ = writeln!(std::io::stderr(), "sandbox-runner: {message}");
-}
-
-/// Makes files that only the own user may reach.
-fn private<T>(make: impl FnOnce() -> T) -> T {
-    let before = umask(Mode::S_IRWXG | Mode::S_IRWXO);
-    let made = make();
-    umask(before);
-    made
 }
 
 fn seccomp_table() -> Result<(), String> {

@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 pub const MAX_FRAME: usize = 4 << 20;
 /// Most bytes of stdin kept for one run that does not read.
 pub const MAX_STDIN_BUFFER: usize = 32 << 20;
-/// Version of these words; a runner answers requests of its own version and older ones.
-pub const PROTOCOL_VERSION: u32 = 1;
+/// Version of these words; a runner answers requests of its own version and older ones. Version 2 brought
+/// [`RunOptions`], which an older runner passes over: who needs them asks with [`Request::Hello`] first.
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Most descriptors of one request.
 pub const MAX_FDS: usize = 16;
@@ -33,6 +34,13 @@ pub const EXIT_FILE: &str = "exit.json";
 pub const METADATA_FILE: &str = "metadata.json";
 /// Name of the error output.
 pub const STDERR_FILE: &str = "stderr.log";
+
+/// Grace of a run whose lease ended.
+pub const LEASE_GRACE_MS: u64 = 2_000;
+/// Reason of such an end.
+pub const REASON_LEASE: &str = "owner_gone";
+/// Reason of an end for too much output.
+pub const REASON_OUTPUT: &str = "output_exceeded";
 
 /// What the daemon asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,7 +103,8 @@ pub enum Request {
 /// Descriptors, in order: `join_fds` descriptors of `cgroup.procs` files, open for writing, into which the child writes
 /// `0` before it executes, then, when `has_procs_fd`, one `cgroup.procs` open for reading (to find what is left at the
 /// end), then, when `stop_payload` is set, one control file that gets `stop_payload` before the killing (`pids.max` <-
-/// `0` on v1, `cgroup.kill` <- `1` on v2). A frozen cgroup must be thawed by who froze it: nothing dies in it before.
+/// `0` on v1, `cgroup.kill` <- `1` on v2), then, when `options.has_lease_fd`, the reading end of a pipe. A frozen cgroup
+/// must be thawed by who froze it: nothing dies in it before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartRun {
     /// Unique id, also the name of its directory; see [`valid_run_id`].
@@ -116,8 +125,43 @@ pub struct StartRun {
     pub join_fds: u32,
     /// Whether a descriptor to list the cgroup's processes follows.
     pub has_procs_fd: bool,
-    /// What to write into the last descriptor before killing; none: there is no such descriptor.
+    /// What to write into the control file before killing; none: there is no such descriptor.
     pub stop_payload: Option<String>,
+    /// What else is special about it.
+    #[serde(default)]
+    pub options: RunOptions,
+}
+
+/// What not every run needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunOptions {
+    /// What its stdin, stdout and stderr are.
+    pub output: Output,
+    /// Whether a descriptor follows whose hang-up ends the run ([`LEASE_GRACE_MS`], reason [`REASON_LEASE`]). It is the
+    /// reading end of a pipe: when nobody holds the writing end any more, nobody wants the run any more.
+    pub has_lease_fd: bool,
+    /// Ends the run with reason [`REASON_OUTPUT`] some time after its output became longer than this.
+    pub max_output_bytes: Option<u64>,
+}
+
+/// What a run's stdin, stdout and stderr are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Output {
+    /// Two files, one for each.
+    #[default]
+    Separate,
+    /// One file for both, in the order of writing; stderr's own stays empty.
+    Merged,
+    /// A terminal of this size, which is also its stdin and its controlling terminal. What it shows is kept as it
+    /// came, escape sequences included. The end of its stdin is the key that means it, `^D`.
+    Terminal {
+        /// Height in lines.
+        rows: u16,
+        /// Width in columns.
+        cols: u16,
+    },
 }
 
 /// What the runner answers.
@@ -203,6 +247,9 @@ pub struct RunMetadata {
     pub cwd: String,
     /// Unix time in milliseconds.
     pub started_at_ms: u64,
+    /// As in its [`StartRun`].
+    #[serde(default)]
+    pub options: RunOptions,
 }
 
 /// Whether `id` can name a run: 1 to 128 of `A-Z a-z 0-9 _ -`.

@@ -12,7 +12,7 @@ use nix::sys::stat::{Mode, fstat, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use serde::Serialize;
 
-use sandbox_runner::protocol::{EXIT_FILE, ExitRecord, METADATA_FILE, RUNS_DIR, RunMetadata, STDERR_FILE};
+use crate::protocol::{EXIT_FILE, ExitRecord, METADATA_FILE, RUNS_DIR, RunMetadata, STDERR_FILE};
 
 const PRIVATE_DIR: Mode = Mode::S_IRWXU;
 const EXIT_TMP: &str = "exit.json.tmp";
@@ -80,6 +80,11 @@ impl RunDir {
         let mut text = Vec::new();
         self.file(EXIT_FILE, OFlag::O_RDONLY)?.take(MAX_RECORD).read_to_end(&mut text)?;
         Ok(serde_json::from_slice(&text)?)
+    }
+
+    /// Whether somebody removed the directory, so that nothing can be written into it any more.
+    pub fn is_removed(&self) -> bool {
+        fstat(&self.0).is_ok_and(|stat| stat.st_nlink == 0)
     }
 
     fn file(&self, name: &str, flags: OFlag) -> io::Result<File> {

@@ -11,21 +11,23 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
-
-use sandbox_runner::protocol::{ExitRecord, RunState, StartRun};
 
 use crate::cgroup::Cgroup;
 use crate::kernel::{self, End};
+use crate::protocol::{ExitRecord, LEASE_GRACE_MS, REASON_LEASE, REASON_OUTPUT, RunState, StartRun};
 use crate::records::{self, RunDir};
 use crate::spawn::{Child, Report};
 use crate::stdin::Stdin;
+use crate::terminal::{Pumped, Terminal};
 
 /// How long the rest of a run is waited for after KILL.
 pub const GIVE_UP: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+/// How often the length of outputs that have a limit is looked at.
+const MEASURE: Duration = Duration::from_millis(500);
 const RECORD_RETRY: Duration = Duration::from_secs(1);
 /// Longest stored reason in bytes.
 const MAX_REASON: usize = 1024;
@@ -38,13 +40,32 @@ pub struct Files {
     pub stderr: File,
 }
 
+/// What a run has beside its files and its process, each only where it was asked for.
+#[derive(Debug, Default)]
+pub struct Extras {
+    pub cgroup: Cgroup,
+    pub terminal: Option<Terminal>,
+    pub lease: Option<OwnedFd>,
+}
+
+/// A descriptor of a run that the loop watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// There may be room for more input.
+    Stdin,
+    /// Something was shown.
+    Terminal,
+    /// Nobody wants the run any more.
+    Lease,
+}
+
 /// A run that has no exit record yet.
 #[derive(Debug)]
 pub struct Run {
     start: StartRun,
     started_at_ms: u64,
     files: Files,
-    cgroup: Cgroup,
+    extras: Extras,
     group: i32,
     /// None once the first process is dead.
     pid: Option<i32>,
@@ -53,6 +74,7 @@ pub struct Run {
     pub stdin: Stdin,
     reason: Option<String>,
     kill_at: Option<Instant>,
+    measure_at: Option<Instant>,
     rounds: Option<Rounds>,
     leftovers: BTreeSet<i32>,
     record: Option<ExitRecord>,
@@ -67,19 +89,29 @@ struct Rounds {
 
 impl Run {
     /// A run whose process was just made.
-    pub fn new(start: StartRun, started_at_ms: u64, files: Files, cgroup: Cgroup, child: Child) -> Self {
+    pub fn new(
+        start: StartRun,
+        started_at_ms: u64,
+        files: Files,
+        extras: Extras,
+        child: Child,
+        now: Instant,
+    ) -> Self {
+        // A terminal's output passes through here and is counted on its way.
+        let measured = start.options.max_output_bytes.is_some() && extras.terminal.is_none();
         Self {
             start,
             started_at_ms,
             files,
-            cgroup,
+            extras,
             group: child.pid,
             pid: Some(child.pid),
             report: Some(child.report),
             end: None,
-            stdin: Stdin::new(child.stdin),
+            stdin: child.stdin,
             reason: None,
             kill_at: None,
+            measure_at: measured.then_some(now + MEASURE),
             rounds: None,
             leftovers: BTreeSet::new(),
             record: None,
@@ -101,9 +133,48 @@ impl Run {
         }
     }
 
-    /// The pipe of its stdin while bytes wait.
-    pub fn blocked_stdin(&self) -> Option<BorrowedFd<'_>> {
-        self.stdin.blocked()
+    /// What the loop watches for it. Stdin only while bytes wait.
+    pub fn watched(&self) -> impl Iterator<Item = (Part, BorrowedFd<'_>)> {
+        let stdin = self.stdin.blocked().map(|fd| (Part::Stdin, fd));
+        let terminal = self.extras.terminal.as_ref().and_then(Terminal::watched);
+        let terminal = terminal.map(|fd| (Part::Terminal, fd));
+        let lease = self.extras.lease.as_ref().map(|lease| (Part::Lease, lease.as_fd()));
+        stdin.into_iter().chain(terminal).chain(lease)
+    }
+
+    /// Something of it is ready.
+    pub fn ready(&mut self, part: Part, now: Instant) {
+        match part {
+            Part::Stdin => self.stdin.feed(),
+            Part::Terminal => self.pump(now),
+            Part::Lease => {
+                self.extras.lease = None;
+                self.stop(now, Duration::from_millis(LEASE_GRACE_MS), REASON_LEASE);
+            }
+        }
+    }
+
+    fn pump(&mut self, now: Instant) {
+        let Some(terminal) = &mut self.extras.terminal else { return };
+        match terminal.pump(&self.files.stdout) {
+            Ok(Pumped::All | Pumped::More) => {}
+            Ok(Pumped::TooLong) => self.stop(now, Duration::ZERO, REASON_OUTPUT),
+            Err(error) => {
+                // Without its reader the run would wait for ever, and what it shows would be lost in silence.
+                self.extras.terminal = None;
+                self.stop(now, Duration::ZERO, &format!("output: {error}"));
+            }
+        }
+    }
+
+    /// Nothing tells of a file's growth but an event for each write, so it is looked at now and then.
+    fn measure(&mut self, now: Instant) {
+        let Some(max) = self.start.options.max_output_bytes else { return };
+        self.measure_at = self.pid.map(|_| now + MEASURE);
+        if records::length(&self.files.stdout).saturating_add(records::length(&self.files.stderr)) > max {
+            self.measure_at = None;
+            self.stop(now, Duration::ZERO, REASON_OUTPUT);
+        }
     }
 
     /// Sends `signal`; to the first process alone also when its group does not exist yet.
@@ -127,7 +198,7 @@ impl Run {
             return;
         }
         self.signal(libc::SIGTERM, true);
-        for pid in self.cgroup.processes().unwrap_or_default() {
+        for pid in self.extras.cgroup.processes().unwrap_or_default() {
             kernel::kill(pid, libc::SIGTERM);
         }
         // A stopped process acts on TERM only when it goes on.
@@ -138,6 +209,8 @@ impl Run {
     pub fn first_process_died(&mut self, end: End, now: Instant) {
         self.pid = None;
         self.end = Some(end);
+        self.measure_at = None;
+        self.extras.lease = None;
         self.stdin.close();
         let rounds = self.rounds.get_or_insert(Rounds::beginning(now));
         rounds.give_up_at = Some(now + GIVE_UP);
@@ -157,6 +230,9 @@ impl Run {
 
     /// Does what is due; `woken` when a child died since the last call. The state once the record is written.
     pub fn advance(&mut self, now: Instant, woken: bool) -> Option<RunState> {
+        if self.measure_at.is_some_and(|at| at <= now) {
+            self.measure(now);
+        }
         if self.rounds.is_none() && self.kill_at.is_some_and(|at| at <= now) {
             self.rounds = Some(Rounds::beginning(now));
         }
@@ -179,7 +255,8 @@ impl Run {
 
     /// When `advance` has something to do without being woken.
     pub fn due_at(&self) -> Option<Instant> {
-        self.rounds.as_ref().map(|rounds| rounds.next_at).or(self.kill_at)
+        let ending = self.rounds.as_ref().map(|rounds| rounds.next_at).or(self.kill_at);
+        ending.into_iter().chain(self.measure_at).min()
     }
 
     /// Kills what is there; how many were seen.
@@ -195,8 +272,8 @@ impl Run {
     }
 
     fn kill_listed(&mut self) -> Option<usize> {
-        self.cgroup.stop();
-        let mut pids = self.cgroup.processes()?;
+        self.extras.cgroup.stop();
+        let mut pids = self.extras.cgroup.processes()?;
         pids.retain(|pid| Some(*pid) != self.pid && (self.end.is_none() || *pid != self.group));
         for pid in &pids {
             kernel::kill(*pid, libc::SIGKILL);
@@ -208,6 +285,11 @@ impl Run {
     }
 
     fn conclude(&mut self, left: usize) -> ExitRecord {
+        if let Some(mut terminal) = self.extras.terminal.take()
+            && let Err(error) = terminal.drain(&self.files.stdout)
+        {
+            self.reason.get_or_insert_with(|| format!("output: {error}"));
+        }
         let failure = self.report.take().and_then(|report| report.read(&self.start));
         let mut reason = failure.as_ref().map(|why| format!("spawn: {why}")).or_else(|| self.reason.clone());
         if left > 0 {
@@ -238,6 +320,8 @@ impl Run {
         let record = self.record.as_ref()?;
         match self.files.dir.write_exit(record) {
             Ok(()) => Some(self.state()),
+            // Somebody removed the directory; there is no place for a record, and nobody to read it.
+            Err(_) if self.files.dir.is_removed() => Some(self.state()),
             Err(error) => {
                 report_failure(&record.run_id, &error);
                 if let Some(rounds) = &mut self.rounds {
@@ -257,7 +341,7 @@ fn bounded(mut reason: String) -> String {
 }
 
 fn report_failure(run_id: &str, error: &io::Error) {
-    crate::say(&format!("the exit record of run {run_id} could not be written: {error}"));
+    kernel::say(&format!("the exit record of run {run_id} could not be written: {error}"));
 }
 
 impl Rounds {

@@ -9,13 +9,17 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{getsockopt, sockopt};
 
 use crate::connection::{Connection, Fate};
+use crate::host::Leave;
 use crate::kernel::Signals;
+use crate::run::Part;
 use crate::supervisor::Supervisor;
 
 /// Connections at once; one more closes the one that was silent longest.
 const MAX_CONNECTIONS: usize = 64;
 /// How long nothing is accepted after that failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a runner that leaves when it is unused waits for who started it.
+const FIRST_CLIENT: Duration = Duration::from_secs(10);
 /// Grace of the runs when a signal asked to end.
 const SIGNAL_GRACE: Duration = Duration::from_secs(2);
 
@@ -37,6 +41,9 @@ pub struct Server {
     supervisor: Supervisor,
     connections: Vec<Connection>,
     accept_after: Option<Instant>,
+    leave: Leave,
+    /// Until when a first client is waited for; none once one came.
+    first_client_by: Option<Instant>,
 }
 
 #[derive(Debug, Clone)]
@@ -44,13 +51,28 @@ enum Source {
     Signals,
     Listener,
     Connection(usize),
-    Stdin(String),
+    Run(String, Part),
 }
 
 impl Server {
     /// `listener` does not block.
-    pub fn new(listener: UnixListener, signals: Signals, peers: Peers, supervisor: Supervisor) -> Self {
-        Self { listener, signals, peers, supervisor, connections: Vec::new(), accept_after: None }
+    pub fn new(
+        listener: UnixListener,
+        signals: Signals,
+        peers: Peers,
+        supervisor: Supervisor,
+        leave: Leave,
+    ) -> Self {
+        Self {
+            listener,
+            signals,
+            peers,
+            supervisor,
+            connections: Vec::new(),
+            accept_after: None,
+            leave,
+            first_client_by: (leave == Leave::WhenUnused).then(|| Instant::now() + FIRST_CLIENT),
+        }
     }
 
     /// Serves until told to end and every run is recorded.
@@ -60,17 +82,25 @@ impl Server {
             let woken = self.serve(&ready);
             let now = Instant::now();
             self.supervisor.advance(now, woken);
-            if self.supervisor.is_done(now) {
+            if self.supervisor.is_done(now) || self.is_unused(now) {
                 return Ok(());
             }
         }
+    }
+
+    fn is_unused(&self, now: Instant) -> bool {
+        self.leave == Leave::WhenUnused
+            && self.connections.is_empty()
+            && self.supervisor.is_idle()
+            && self.first_client_by.is_none_or(|by| by <= now)
     }
 
     /// Sleeps; what is ready then.
     fn wait(&mut self) -> io::Result<Vec<(Source, PollFlags)>> {
         let now = Instant::now();
         self.accept_after = self.accept_after.filter(|at| *at > now);
-        let due = self.supervisor.due_at().into_iter().chain(self.accept_after).min();
+        let own = [self.accept_after, self.first_client_by].into_iter().flatten();
+        let due = self.supervisor.due_at().into_iter().chain(own).min();
         let timeout = match due {
             None => PollTimeout::NONE,
             // One more millisecond, or a rest below one would make the loop spin.
@@ -101,8 +131,15 @@ impl Server {
             let events = if connection.is_answering() { PollFlags::POLLOUT } else { PollFlags::POLLIN };
             entry(Source::Connection(index), connection.as_fd(), events)
         }));
-        let stdins = self.supervisor.blocked_stdins();
-        watched.extend(stdins.map(|(id, fd)| entry(Source::Stdin(id.to_owned()), fd, PollFlags::POLLOUT)));
+        watched.extend(self.supervisor.watched().map(|(id, part, fd)| {
+            let events = match part {
+                Part::Stdin => PollFlags::POLLOUT,
+                Part::Terminal => PollFlags::POLLIN,
+                // Its hang-up is told without asking.
+                Part::Lease => PollFlags::empty(),
+            };
+            entry(Source::Run(id.to_owned(), part), fd, events)
+        }));
         watched
     }
 
@@ -118,7 +155,7 @@ impl Server {
                         closed.push(*index);
                     }
                 }
-                Source::Stdin(run_id) => self.supervisor.feed(run_id),
+                Source::Run(run_id, part) => self.supervisor.ready(run_id, *part, Instant::now()),
                 // Afterwards, because accepting may change the connections' indexes.
                 Source::Listener => {}
             }
@@ -162,6 +199,7 @@ impl Server {
                         self.close_most_silent();
                     }
                     if stream.set_nonblocking(true).is_ok() {
+                        self.first_client_by = None;
                         self.connections.push(Connection::new(stream, now));
                     }
                 }

@@ -10,7 +10,8 @@ use std::ptr;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 
-use sandbox_runner::protocol::StartRun;
+use crate::protocol::StartRun;
+use crate::stdin::Stdin;
 
 /// Where a program is looked for when its environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -73,6 +74,8 @@ pub struct Stdio<'a> {
     pub stdin_pipe: bool,
     pub stdout: &'a File,
     pub stderr: &'a File,
+    /// Instead of all of these: the run's end of a terminal.
+    pub terminal: Option<&'a OwnedFd>,
 }
 
 /// A process on its way to its program.
@@ -80,8 +83,8 @@ pub struct Stdio<'a> {
 pub struct Child {
     /// Process id, also the id of its session and group.
     pub pid: i32,
-    /// Where its stdin is fed, not blocking.
-    pub stdin: Option<OwnedFd>,
+    /// Where its stdin is fed.
+    pub stdin: Stdin,
     /// Tells of a failed exec.
     pub report: Report,
 }
@@ -94,7 +97,8 @@ pub fn spawn(
     nofile: &libc::rlimit,
 ) -> Result<Child, SpawnError> {
     let (report, report_write) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
-    let pipe = if stdio.stdin_pipe { Some(pipe2(OFlag::O_CLOEXEC)?) } else { None };
+    let pipe =
+        if stdio.stdin_pipe && stdio.terminal.is_none() { Some(pipe2(OFlag::O_CLOEXEC)?) } else { None };
     if let Some((_, feed)) = &pipe {
         fcntl(feed, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     }
@@ -105,8 +109,10 @@ pub fn spawn(
     let (argv, env) = (pointers(&plan.argv), pointers(&plan.env));
     let candidates = pointers(&plan.candidates);
     let stdin = pipe.as_ref().map_or(stdio.dev_null.as_fd(), |(read, _)| read.as_fd());
+    let files = [stdin.as_raw_fd(), stdio.stdout.as_raw_fd(), stdio.stderr.as_raw_fd()];
     let inner = Inner {
-        stdio: [stdin.as_raw_fd(), stdio.stdout.as_raw_fd(), stdio.stderr.as_raw_fd()],
+        stdio: stdio.terminal.map_or(files, |terminal| [terminal.as_raw_fd(); 3]),
+        terminal: stdio.terminal.is_some(),
         report: report_write.as_raw_fd(),
         joins: &joins,
         nofile,
@@ -120,7 +126,7 @@ pub fn spawn(
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error().into()),
         0 => inner.run(),
-        pid => Ok(Child { pid, stdin: pipe.map(|(_, feed)| feed), report: Report(report) }),
+        pid => Ok(Child { pid, stdin: Stdin::new(pipe.map(|(_, feed)| feed)), report: Report(report) }),
     }
 }
 
@@ -167,6 +173,7 @@ impl Report {
 /// The child between fork and exec.
 struct Inner<'a> {
     stdio: [RawFd; 3],
+    terminal: bool,
     report: RawFd,
     joins: &'a [RawFd],
     nofile: &'a libc::rlimit,
@@ -202,6 +209,9 @@ impl Inner<'_> {
             }
             for (target, fd) in (0..).zip(self.stdio) {
                 ok(libc::dup2(fd, target), Stage::Stdio)?;
+            }
+            if self.terminal {
+                ok(libc::ioctl(0, libc::TIOCSCTTY, 0), Stage::Stdio)?;
             }
             ok(libc::setrlimit(libc::RLIMIT_NOFILE, self.nofile), Stage::Session)?;
             // The report must stay open until exec closes it, hence not closed here but marked.

@@ -5,7 +5,10 @@ use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use sandbox_runner::protocol::MAX_STDIN_BUFFER;
+use crate::protocol::MAX_STDIN_BUFFER;
+
+/// The key that ends the input of a terminal, `^D`.
+const END_OF_INPUT: u8 = 4;
 
 /// Why bytes were not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -36,12 +39,25 @@ pub struct Stdin {
     waiting: VecDeque<u8>,
     accepted: u64,
     ended: bool,
+    /// What tells the run of the end, beside the closing.
+    last: Option<u8>,
 }
 
 impl Stdin {
     /// Feeds `pipe`, which does not block; without one the input is empty and ended.
     pub fn new(pipe: Option<OwnedFd>) -> Self {
-        Self { ended: pipe.is_none(), pipe: pipe.map(File::from), waiting: VecDeque::new(), accepted: 0 }
+        Self {
+            ended: pipe.is_none(),
+            pipe: pipe.map(File::from),
+            waiting: VecDeque::new(),
+            accepted: 0,
+            last: None,
+        }
+    }
+
+    /// Types into a terminal, which does not block and does not end when it is closed here.
+    pub fn terminal(master: File) -> Self {
+        Self { last: Some(END_OF_INPUT), ..Self::new(Some(master.into())) }
     }
 
     /// Bytes accepted so far.
@@ -73,6 +89,9 @@ impl Stdin {
     /// The run sees the end after what was accepted.
     pub fn end(&mut self) {
         self.ended = true;
+        if self.pipe.is_some() {
+            self.waiting.extend(self.last.take());
+        }
         self.feed();
     }
 

@@ -6,16 +6,18 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use sandbox_runner::protocol::{
-    ExitRecord, PROTOCOL_VERSION, Request, Response, RunMetadata, RunState, STDERR_FILE, StartRun,
+use crate::protocol::{
+    ExitRecord, Output, PROTOCOL_VERSION, Request, Response, RunMetadata, RunState, STDERR_FILE, StartRun,
     valid_output_name, valid_run_id,
 };
 
 use crate::cgroup::Cgroup;
 use crate::kernel::Dead;
 use crate::records::{self, RunDir};
-use crate::run::{Files, GIVE_UP, Run};
+use crate::run::{Extras, Files, GIVE_UP, Part, Run};
 use crate::spawn::{self, Child, Plan, SpawnError, Stdio};
+use crate::stdin::Stdin;
+use crate::terminal::{self, Terminal};
 
 /// Ended runs kept in memory; older ones are read from their records.
 const MAX_ENDED: usize = 1024;
@@ -40,7 +42,9 @@ pub struct Supervisor {
 pub fn expected_fds(request: &Request) -> usize {
     match request {
         Request::Start(start) => {
-            let last = usize::from(start.has_procs_fd) + usize::from(start.stop_payload.is_some());
+            let last = usize::from(start.has_procs_fd)
+                + usize::from(start.stop_payload.is_some())
+                + usize::from(start.options.has_lease_fd);
             usize::try_from(start.join_fds).unwrap_or(usize::MAX).saturating_add(last)
         }
         _ => 0,
@@ -134,15 +138,20 @@ impl Supervisor {
         self.live.values().filter_map(Run::due_at).chain(self.leave_at).min()
     }
 
-    /// Pipes that wait for room, with their runs.
-    pub fn blocked_stdins(&self) -> impl Iterator<Item = (&str, BorrowedFd<'_>)> {
-        self.live.iter().filter_map(|(id, run)| Some((id.as_str(), run.blocked_stdin()?)))
+    /// Whether nothing runs.
+    pub fn is_idle(&self) -> bool {
+        self.live.is_empty()
     }
 
-    /// There is room in the pipe of this run.
-    pub fn feed(&mut self, run_id: &str) {
+    /// Descriptors of runs that the loop watches.
+    pub fn watched(&self) -> impl Iterator<Item = (&str, Part, BorrowedFd<'_>)> {
+        self.live.iter().flat_map(|(id, run)| run.watched().map(move |(part, fd)| (id.as_str(), part, fd)))
+    }
+
+    /// Something of this run is ready.
+    pub fn ready(&mut self, run_id: &str, part: Part, now: Instant) {
         if let Some(run) = self.live.get_mut(run_id) {
-            run.stdin.feed();
+            run.ready(part, now);
         }
     }
 
@@ -206,9 +215,9 @@ impl Supervisor {
     /// From here on the run is claimed, so whatever happens must end in a record.
     fn begin(&mut self, dir: RunDir, start: StartRun, started_at_ms: u64, fds: Vec<OwnedFd>) -> Response {
         match self.fork(&dir, &start, fds) {
-            Ok(Born { stdout, stderr, cgroup, child }) => {
+            Ok(Born { stdout, stderr, extras, child }) => {
                 let files = Files { dir, stdout, stderr };
-                let run = Run::new(start.clone(), started_at_ms, files, cgroup, child);
+                let run = Run::new(start.clone(), started_at_ms, files, extras, child, Instant::now());
                 let state = run.state();
                 self.live.insert(start.run_id, run);
                 Response::Run(state)
@@ -225,15 +234,28 @@ impl Supervisor {
         let joins: Vec<_> =
             fds.by_ref().take(usize::try_from(start.join_fds).unwrap_or(usize::MAX)).collect();
         let procs = if start.has_procs_fd { fds.next() } else { None };
-        let cgroup = Cgroup::new(procs, fds.next().zip(start.stop_payload.clone()));
+        let stop = start.stop_payload.clone().and_then(|payload| Some((fds.next()?, payload)));
+        let cgroup = Cgroup::new(procs, stop);
+        let options = &start.options;
+        let (master, slave) = match options.output {
+            Output::Terminal { rows, cols } => Some(terminal::open(rows, cols)?),
+            Output::Separate | Output::Merged => None,
+        }
+        .unzip();
         let stdio = Stdio {
             dev_null: &self.dev_null,
             stdin_pipe: start.stdin_pipe,
             stdout: &stdout,
-            stderr: &stderr,
+            stderr: if options.output == Output::Merged { &stdout } else { &stderr },
+            terminal: slave.as_ref(),
         };
-        let child = spawn::spawn(&plan, &stdio, &joins, &self.nofile)?;
-        Ok(Born { stdout, stderr, cgroup, child })
+        let keyboard = master.as_ref().map(File::try_clone).transpose()?;
+        let mut child = spawn::spawn(&plan, &stdio, &joins, &self.nofile)?;
+        if let Some(keyboard) = keyboard {
+            child.stdin = Stdin::terminal(keyboard);
+        }
+        let terminal = master.map(|master| Terminal::new(master, options.max_output_bytes));
+        Ok(Born { stdout, stderr, extras: Extras { cgroup, terminal, lease: fds.next() }, child })
     }
 
     fn never_started(&mut self, dir: &RunDir, start: StartRun, at_ms: u64, why: &SpawnError) -> Response {
@@ -274,7 +296,7 @@ impl Supervisor {
 struct Born {
     stdout: File,
     stderr: File,
-    cgroup: Cgroup,
+    extras: Extras,
     child: Child,
 }
 
@@ -285,6 +307,7 @@ fn metadata(start: &StartRun, started_at_ms: u64) -> RunMetadata {
         argv: start.argv.clone(),
         cwd: start.cwd.clone(),
         started_at_ms,
+        options: start.options.clone(),
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sandbox_runner::client::{DEFAULT_TIMEOUT, RunnerClient};
-use sandbox_runner::protocol::{Request, Response, RunState, StartRun};
+use sandbox_runner::protocol::{Request, Response, RunOptions, RunState, StartRun};
 use sandboxed_domain::sandbox::Limits;
 
 use super::cgroup::{Group, MachineCgroup, Usage};
@@ -168,6 +168,7 @@ impl RunnerHandle {
             join_fds: 0,
             has_procs_fd: false,
             stop_payload: None,
+            options: RunOptions::default(),
         };
         let Some(machine) = &self.cgroup else { return Ok((start, Vec::new(), None)) };
         let group = machine.create_run(&start.run_id, &request.limits)?;

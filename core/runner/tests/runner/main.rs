@@ -6,6 +6,7 @@ mod cgroup;
 mod container;
 #[cfg(test)]
 mod host;
+mod options;
 #[cfg(test)]
 mod seccomp;
 #[cfg(test)]

@@ -133,6 +133,7 @@ pub fn plan(run_id: &str, argv: &[&str]) -> StartRun {
         join_fds: 0,
         has_procs_fd: false,
         stop_payload: None,
+        options: RunOptions::default(),
     }
 }
 
