@@ -27,6 +27,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("core/runner", &[]),
     ("core/testkit", &[]),
     ("mcp-orchestrator", &["sandboxed-client", "sandboxed-domain"]),
+    ("workspace-mcp", &["sandbox-runner"]),
     ("core", &["sandbox-runner", "sandboxed-client", "sandboxed-domain"]),
 ];
 

@@ -1,0 +1,165 @@
+//! What can go wrong, as the model reads it: a stable code, a sentence, the field at fault and what to do next.
+
+use std::fmt::Display;
+
+use rustix::io::Errno;
+use serde::Serialize;
+
+/// Result of everything that a tool does.
+pub type Result<T, E = Problem> = std::result::Result<T, E>;
+
+/// Stable names of failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// A value is out of its range, or two do not fit together.
+    InvalidArgument,
+    /// A field that the tool does not have.
+    UnknownField,
+    /// A path leads out of the workspace.
+    PathOutsideWorkspace,
+    /// There is no such file or directory.
+    NotFound,
+    /// Something is there already.
+    AlreadyExists,
+    /// It is a directory, a pipe or a device.
+    NotAFile,
+    /// A part of the path is no directory.
+    NotADirectory,
+    /// More than is taken or given at once.
+    TooLarge,
+    /// The text to replace is not in the file.
+    TextNotFound,
+    /// The text to replace is there more than once.
+    TextNotUnique,
+    /// Somebody else changed the file in the meantime.
+    ChangedMeanwhile,
+    /// The system does not let this user do it.
+    PermissionDenied,
+    /// The disk or a quota is full.
+    DiskFull,
+    /// The file system is read-only.
+    ReadOnly,
+    /// A regular expression or glob that cannot be used.
+    BadPattern,
+    /// No job has this id.
+    UnknownJob,
+    /// The job has ended.
+    JobEnded,
+    /// As many jobs run as may.
+    TooManyJobs,
+    /// The command could not be started.
+    NotStarted,
+    /// Jobs cannot be kept in this workspace.
+    JobsUnavailable,
+    /// It took longer than it may.
+    TimedOut,
+    /// The client took the call back.
+    Cancelled,
+    /// The system reported another failure.
+    IoError,
+    /// A mistake of this server.
+    Internal,
+}
+
+/// A failure of a tool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Problem {
+    /// Stable name.
+    pub code: Code,
+    /// What happened.
+    pub message: String,
+    /// The argument at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// What to do next.
+    pub hint: String,
+}
+
+impl Problem {
+    /// A failure with the usual advice of its code.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), field: None, hint: usual_hint(code).to_owned() }
+    }
+
+    /// A wrong argument.
+    pub fn invalid(field: &str, message: impl Into<String>) -> Self {
+        Self::new(Code::InvalidArgument, message).field(field)
+    }
+
+    /// A mistake of this server.
+    pub fn internal(error: impl Display) -> Self {
+        Self::new(Code::Internal, error.to_string())
+    }
+
+    /// A failure of the system while `what` was done to `path`.
+    pub fn system(what: &str, path: impl Display, error: impl Into<std::io::Error>) -> Self {
+        let error = error.into();
+        let message = format!("cannot {what} {path}: {error}");
+        match Errno::from_io_error(&error) {
+            Some(Errno::XDEV) => Self::new(
+                Code::PathOutsideWorkspace,
+                format!("cannot {what} {path}: it leads out of the workspace"),
+            ),
+            Some(errno) => Self::new(code_of(errno), message),
+            None => Self::new(Code::IoError, message),
+        }
+    }
+
+    /// Names the argument at fault.
+    #[must_use]
+    pub fn field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// Better advice than the usual.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+}
+
+fn code_of(errno: Errno) -> Code {
+    match errno {
+        Errno::NOENT => Code::NotFound,
+        Errno::EXIST | Errno::NOTEMPTY => Code::AlreadyExists,
+        Errno::ISDIR => Code::NotAFile,
+        Errno::NOTDIR => Code::NotADirectory,
+        Errno::ACCESS | Errno::PERM => Code::PermissionDenied,
+        Errno::NOSPC | Errno::DQUOT => Code::DiskFull,
+        Errno::ROFS => Code::ReadOnly,
+        Errno::NAMETOOLONG | Errno::INVAL => Code::InvalidArgument,
+        _ => Code::IoError,
+    }
+}
+
+const fn usual_hint(code: Code) -> &'static str {
+    match code {
+        Code::InvalidArgument | Code::UnknownField => "see the tool's schema and call again",
+        Code::PathOutsideWorkspace => "give a path inside of the workspace; list_files shows what is there",
+        Code::NotFound => "list_files shows what is there",
+        Code::AlreadyExists => "choose another name, or say that it may be replaced",
+        Code::NotAFile => "list_files shows what a directory holds",
+        Code::NotADirectory => "list_files shows which parts of the path are there",
+        Code::TooLarge => "ask for less at a time",
+        Code::TextNotFound => "read_file the place and copy the text exactly, white space included",
+        Code::TextNotUnique => "add neighbouring lines to old_string, or set replace_all",
+        Code::ChangedMeanwhile => "read_file it again, then repeat the edit",
+        Code::PermissionDenied => "look at owner and mode with run_command `ls -l`",
+        Code::DiskFull => "make room first, then call again",
+        Code::ReadOnly => "write to another place",
+        Code::BadPattern => "mend the pattern; literal=true takes it as plain text",
+        Code::UnknownJob => "list_jobs shows those that are known",
+        Code::JobEnded => "read_output has what it wrote; start it again with run_command",
+        Code::TooManyJobs => "end some with signal_job; list_jobs shows them",
+        Code::NotStarted => "check the command and cwd",
+        Code::JobsUnavailable => "start workspace-mcp with --state-dir, a directory that can be written",
+        Code::TimedOut => "narrow it down: a path, a glob or a smaller limit",
+        Code::Cancelled => "call again if it is still wanted",
+        Code::IoError => "the message has what the system said",
+        Code::Internal => "this is a mistake of workspace-mcp; try another way",
+    }
+}

@@ -1,0 +1,178 @@
+//! The MCP server: one handler for stdio and HTTP, both protocol eras.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    model::{
+        CacheScope, CallToolRequestParams, CallToolResponse, Implementation, JsonObject, ListResourcesResult,
+        ListToolsResult, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams,
+        ReadResourceResponse, ReadResourceResult, ServerCapabilities, ServerConfig, Tool,
+    },
+    service::RequestContext,
+};
+use serde::de::DeserializeOwned;
+
+use crate::answer::{Answer, refusal};
+use crate::arguments::parse;
+use crate::error::{Problem, Result};
+use crate::files::{
+    self, delete_file, edit_file, list_files, move_file, read_file, search_files, write_file,
+};
+use crate::jobs::Jobs;
+use crate::progress::Progress;
+use crate::root::Root;
+use crate::stop::Stop;
+use crate::{resources, tools};
+
+/// How long a client may keep the list of tools.
+const TOOLS_TTL_MS: u64 = 60 * 60 * 1000;
+/// How long a walk over files may take.
+const FILES_TIME: Duration = Duration::from_secs(30);
+/// What answers in the end although a thread of it is still at work.
+const FILES_MARGIN: Duration = Duration::from_secs(5);
+
+/// The server's state; clones share it, one clone serves each HTTP request.
+#[derive(Debug, Clone)]
+pub struct Server {
+    root: Arc<Root>,
+    jobs: Jobs,
+}
+
+impl Server {
+    /// A server for one workspace.
+    pub fn new(jobs: Jobs, root: Arc<Root>) -> Self {
+        Self { root, jobs }
+    }
+
+    /// Does something with files on a thread for that.
+    async fn files<P, F>(
+        &self,
+        arguments: Option<JsonObject>,
+        progress: &Progress<'_>,
+        act: F,
+    ) -> Result<Answer>
+    where
+        P: DeserializeOwned + Send + 'static,
+        F: FnOnce(&Root, &P, &Stop) -> Result<Answer> + Send + 'static,
+    {
+        let params: P = parse(arguments)?;
+        let root = Arc::clone(&self.root);
+        let stop = Stop::new(progress.token(), FILES_TIME);
+        let late = stop.clone();
+        let work = tokio::task::spawn_blocking(move || act(&root, &params, &stop));
+        tokio::select! {
+            done = tokio::time::timeout(FILES_TIME + FILES_MARGIN, work) => match done {
+                Ok(done) => done.map_err(Problem::internal)?,
+                Err(_) => Err(late.problem()),
+            },
+            () = progress.keep_alive() => Err(late.problem()),
+        }
+    }
+
+    async fn call(
+        &self,
+        name: &str,
+        arguments: Option<JsonObject>,
+        progress: &Progress<'_>,
+    ) -> Result<Option<Answer>> {
+        let jobs = &self.jobs;
+        let answer = match name {
+            "read_file" => self.files(arguments, progress, read_file).await?,
+            "list_files" => self.files(arguments, progress, list_files).await?,
+            "search_files" => self.files(arguments, progress, search_files).await?,
+            "write_file" => {
+                let act = |root: &Root, params: &files::WriteParams, _: &Stop| {
+                    Answer::data(&write_file(root, params)?)
+                };
+                self.files(arguments, progress, act).await?
+            }
+            "edit_file" => {
+                let act = |root: &Root, params: &files::EditParams, _: &Stop| {
+                    Answer::data(&edit_file(root, params)?)
+                };
+                self.files(arguments, progress, act).await?
+            }
+            "move_file" => {
+                let act = |root: &Root, params: &files::MoveParams, _: &Stop| {
+                    Answer::data(&move_file(root, params)?)
+                };
+                self.files(arguments, progress, act).await?
+            }
+            "delete_file" => {
+                let act = |root: &Root, params: &files::DeleteParams, _: &Stop| {
+                    Answer::data(&delete_file(root, params)?)
+                };
+                self.files(arguments, progress, act).await?
+            }
+            "run_command" => jobs.run(&parse(arguments)?, progress).await?,
+            "read_output" => jobs.read(&parse(arguments)?, progress).await?,
+            "send_input" => jobs.input(&parse(arguments)?, progress).await?,
+            "signal_job" => Answer::data(&jobs.signal(&parse(arguments)?).await?)?,
+            "list_jobs" => Answer::data(&jobs.list(&parse(arguments)?).await?)?,
+            _ => return Ok(None),
+        };
+        Ok(Some(answer))
+    }
+}
+
+impl ServerHandler for Server {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().enable_resources().build())
+            .with_server_info(Implementation::new("sandboxed-sh-workspace", env!("CARGO_PKG_VERSION")))
+            .with_instructions(tools::INSTRUCTIONS)
+    }
+
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let tools = tools::list().map_err(|error| ErrorData::internal_error(error, None))?;
+        let list = ListToolsResult::with_all_items(tools);
+        let modern =
+            context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
+        // The list is fixed for as long as this process lives.
+        Ok(if modern { list.with_ttl_ms(TOOLS_TTL_MS).with_cache_scope(CacheScope::Public) } else { list })
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        tools::list().ok()?.into_iter().find(|tool| tool.name == name)
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let progress = Progress::begin(&context).await;
+        let name = request.name.as_ref();
+        let result = match self.call(name, request.arguments, &progress).await {
+            Ok(Some(answer)) => answer.into_result(),
+            Ok(None) => return Err(ErrorData::invalid_params(format!("unknown tool: {name}"), None)),
+            Err(problem) => refusal(&problem),
+        };
+        Ok(result.into())
+    }
+
+    /// Which files there are, list_files tells in pages; here are none, only what answers link to can be read.
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        Ok(ListResourcesResult::with_all_items(Vec::new()))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let root = Arc::clone(&self.root);
+        let read = tokio::task::spawn_blocking(move || resources::read(&root, &request.uri)).await;
+        let contents = read.map_err(|error| ErrorData::internal_error(error.to_string(), None))??;
+        Ok(ReadResourceResult::new(vec![contents]).into())
+    }
+}

@@ -1,0 +1,237 @@
+//! The tools as clients see them: name, description, hints and schemas. Those whose answer is text have no output
+//! schema: structured content would replace the text in the clients.
+
+use std::sync::Arc;
+
+use rmcp::{
+    handler::server::tool::{schema_for_input, schema_for_output},
+    model::{JsonObject, Tool, ToolAnnotations},
+};
+use schemars::JsonSchema;
+use serde_json::Value;
+
+use crate::files::{
+    DeleteParams, DeleteResponse, EditParams, EditResponse, ListParams, MoveParams, MoveResponse, ReadParams,
+    SearchParams, WriteParams, WriteResponse,
+};
+use crate::jobs::{
+    InputParams, JobView, ListJobsParams, ListJobsResponse, OutputParams, RunParams, SignalParams,
+};
+
+/// What a client's model reads first. Codex shows about the first 250 characters.
+pub const INSTRUCTIONS: &str = "\
+Files and commands of one workspace; paths are relative to it. list_files and search_files find, read_file reads, \
+edit_file changes. run_command waits up to yield_seconds, then it goes on as a job: read_output, send_input, signal_job.
+
+Prefer edit_file to writing a file anew. Answers are bounded: what is cut says how to go on (offset) or where the whole \
+is, as a path in the workspace. Deleted files are in .workspace-mcp/trash for 14 days. A command that runs on, such as a \
+server, is a job: start it with a small yield_seconds, not with `&`. Jobs end with this session unless durable. A failure \
+has a code, a message and a hint that says what to call next.";
+
+/// What a call does to the world.
+#[derive(Debug, Clone, Copy)]
+enum Effect {
+    /// Changes nothing.
+    Reads,
+    /// Changes or removes what was there.
+    Changes,
+    /// Anything, the network included.
+    Runs,
+}
+
+/// The list of tools.
+///
+/// # Errors
+/// When a schema cannot be made.
+pub fn list() -> Result<Vec<Tool>, String> {
+    let mut tools = files()?;
+    tools.extend(jobs()?);
+    Ok(tools)
+}
+
+fn files() -> Result<Vec<Tool>, String> {
+    use Effect::{Changes, Reads};
+    Ok(vec![
+        text::<ReadParams>(
+            "read_file",
+            "Read a file",
+            "Reads a text file from line offset on (negative: from the end), at most limit lines and 30 kB; says how to \
+             go on. Shows PNG, JPEG, GIF and WebP pictures. Of other binary files it tells size and first bytes.",
+            Reads,
+        )?,
+        data::<WriteParams, WriteResponse>(
+            "write_file",
+            "Write a file",
+            "Writes a whole file at once (readers never see half of it), or with mode=append adds to its end. Makes \
+             missing directories. To change parts of a file use edit_file.",
+            Changes,
+        )?,
+        data::<EditParams, EditResponse>(
+            "edit_file",
+            "Edit a file",
+            "Replaces exact texts in a file: each old_string must be there once, or replace_all is set. Several edits are \
+             made in order, all or none. Says which lines when a text is missing or not unique.",
+            Changes,
+        )?,
+        text::<ListParams>(
+            "list_files",
+            "List files",
+            "Without pattern: a tree of a directory, as deep as fits into limit lines, with sizes. With pattern: the paths \
+             that match a glob. Leaves out .git and what .gitignore excludes.",
+            Reads,
+        )?,
+        text::<SearchParams>(
+            "search_files",
+            "Search in files",
+            "Finds lines that match a regular expression, as ripgrep does, grouped by file with line numbers. Leaves out \
+             binary files and what .gitignore excludes. mode=files or count tells only where.",
+            Reads,
+        )?,
+        data::<MoveParams, MoveResponse>(
+            "move_file",
+            "Move a file",
+            "Moves or renames a file or directory; also takes things back from the trash. Fails when something is at the \
+             new path, unless overwrite is set.",
+            Changes,
+        )?,
+        data::<DeleteParams, DeleteResponse>(
+            "delete_file",
+            "Delete a file",
+            "Moves a file or a whole directory into the workspace's trash and says where it is there; with permanently \
+             it is gone.",
+            Changes,
+        )?,
+    ])
+}
+
+fn jobs() -> Result<Vec<Tool>, String> {
+    use Effect::{Changes, Reads, Runs};
+    Ok(vec![
+        text::<RunParams>(
+            "run_command",
+            "Run a command",
+            "Runs a shell command and returns output and exit code; a failed command is an error. If it has not ended \
+             after yield_seconds it goes on as a job, whose id is returned. Long output is cut in the middle; the whole \
+             is in a file.",
+            Runs,
+        )?,
+        text::<OutputParams>(
+            "read_output",
+            "Read a job's output",
+            "The end of a job's output, or from byte offset on; says how the job is. Waits up to wait_seconds for its end \
+             or for new output. view=screen shows a terminal as it looks now. Never sleep or poll instead.",
+            Reads,
+        )?,
+        text::<InputParams>(
+            "send_input",
+            "Send input to a job",
+            "Types text into a job started with input=pipe or terminal, waits until output pauses (at most wait_seconds) \
+             and returns what was written since, or the screen. A line needs its \\n.",
+            Runs,
+        )?,
+        data::<SignalParams, JobView>(
+            "signal_job",
+            "Signal a job",
+            "Ends a job (default: TERM, and KILL after 5 s), or sends one signal to its process group. Returns how the job \
+             is then.",
+            Changes,
+        )?,
+        data::<ListJobsParams, ListJobsResponse>(
+            "list_jobs",
+            "List jobs",
+            "Jobs of this workspace, newest first, those of earlier sessions too: command, status, exit code, file with \
+             the output. The newest 200 ended ones are kept.",
+            Reads,
+        )?,
+    ])
+}
+
+/// A tool whose answer is text.
+fn text<P: JsonSchema + 'static>(
+    name: &'static str,
+    title: &'static str,
+    description: &'static str,
+    effect: Effect,
+) -> Result<Tool, String> {
+    let input = shorten(schema_for_input::<P>().map_err(|error| format!("{name}: {error}"))?);
+    let (read_only, destructive, open) = match effect {
+        Effect::Reads => (true, false, false),
+        Effect::Changes => (false, true, false),
+        Effect::Runs => (false, true, true),
+    };
+    let hints = ToolAnnotations::from_raw(
+        Some(title.to_owned()),
+        Some(read_only),
+        Some(destructive),
+        Some(read_only),
+        Some(open),
+    );
+    Ok(Tool::new(name, description, input).with_annotations(hints))
+}
+
+/// A tool whose answer is data.
+fn data<P: JsonSchema + 'static, R: JsonSchema + 'static>(
+    name: &'static str,
+    title: &'static str,
+    description: &'static str,
+    effect: Effect,
+) -> Result<Tool, String> {
+    Ok(text::<P>(name, title, description, effect)?.with_raw_output_schema(shorten(schema_for_output::<R>())))
+}
+
+/// The same schema in fewer tokens: a choice of constants becomes an `enum`.
+fn shorten(schema: Arc<JsonObject>) -> Arc<JsonObject> {
+    let mut schema = Arc::unwrap_or_clone(schema);
+    schema.values_mut().for_each(fold_constants);
+    Arc::new(schema)
+}
+
+fn fold_constants(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            let choices = map.get("oneOf").and_then(Value::as_array);
+            let constants: Option<Vec<Value>> = choices.and_then(|all| {
+                all.iter().map(|choice| choice.get("const").filter(|c| c.is_string()).cloned()).collect()
+            });
+            if let Some(constants) = constants {
+                map.remove("oneOf");
+                map.insert("type".to_owned(), "string".into());
+                map.insert("enum".to_owned(), constants.into());
+            }
+            map.values_mut().for_each(fold_constants);
+        }
+        Value::Array(list) => list.iter_mut().for_each(fold_constants),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_description_is_under_300_characters_and_every_hint_is_set() {
+        let tools = list().unwrap();
+        assert!(tools.len() <= 15);
+        for tool in tools {
+            let length = tool.description.unwrap().chars().count();
+            assert!((60..300).contains(&length), "{}: {length}", tool.name);
+            let hints = tool.annotations.unwrap();
+            let all =
+                [hints.read_only_hint, hints.destructive_hint, hints.idempotent_hint, hints.open_world_hint];
+            assert!(all.iter().all(Option::is_some) && hints.title.is_some(), "{}: {all:?}", tool.name);
+        }
+    }
+
+    #[test]
+    fn the_workflow_stands_in_the_first_250_characters() {
+        let first = INSTRUCTIONS.split("\n\n").next().unwrap();
+        assert!(first.chars().count() <= 250, "{}", first.chars().count());
+        let names: Vec<_> = list().unwrap().into_iter().map(|tool| tool.name).collect();
+        for word in
+            INSTRUCTIONS.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|w| w.contains('_'))
+        {
+            assert!(names.iter().any(|name| name == word) || word == "yield_seconds", "{word}");
+        }
+    }
+}

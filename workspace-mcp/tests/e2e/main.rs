@@ -1,0 +1,17 @@
+//! The built `workspace-mcp`, used by a real MCP client over its stdin and stdout as agents use it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of a test may panic as the test may"
+)]
+
+mod escape;
+mod files;
+mod jobs;
+mod lifetime;
+mod protocol;
+mod search;
+mod stage;
+mod terminal;
