@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::App;
 use crate::harness::DEFAULT_PATH;
-use crate::sandbox::RunRequest;
+use crate::sandbox::{RunRequest, disk_bytes};
 use crate::store::blocking;
 use crate::store::{self, WorkspaceRow, WorkspaceSpec, io_error};
 use crate::workspace::{Live, network_env, run_limits};
@@ -90,7 +90,10 @@ impl App {
     /// `unknown_workspace`.
     pub async fn show_workspace(&self, id: &str) -> Result<WorkspaceView, ApiError> {
         let row = self.workspace(id).await?;
-        Ok(self.workspaces.view(&row).await)
+        let mut view = self.workspaces.view(&row).await;
+        let root = self.workspaces.paths(row.id).root;
+        view.disk_bytes = blocking(move || disk_bytes(&root)).await?.ok();
+        Ok(view)
     }
 
     /// Starts its sandbox; builds the image first where it is missing.

@@ -123,14 +123,38 @@ fn kind(view: &WorkspaceView) -> &'static str {
     }
 }
 
+fn dash() -> String {
+    "-".to_owned()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_048_576 => format!("{} KiB", bytes >> 10),
+        1_048_576..1_073_741_824 => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
+        _ => format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)),
+    }
+}
+
+fn seconds(milliseconds: u64) -> String {
+    format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100)
+}
+
+fn network(view: &WorkspaceView) -> String {
+    let word = serde_json::to_value(view.network).ok().and_then(|word| Some(word.as_str()?.to_owned()));
+    [word.unwrap_or_default(), view.allow_hosts.join(" ")].join(" ").trim_end().to_owned()
+}
+
 fn rows(views: &[WorkspaceView]) -> Vec<Vec<String>> {
-    let heading = ["NAME", "ID", "KIND", "STATE", "BINDS"].map(str::to_owned).to_vec();
+    let heading = ["NAME", "ID", "KIND", "STATE", "MEMORY", "CPU", "BINDS"].map(str::to_owned).to_vec();
     let row = |view: &WorkspaceView| {
         vec![
             view.name.clone(),
             view.id.to_string(),
             kind(view).to_owned(),
             state(view).to_owned(),
+            view.usage.map_or_else(dash, |usage| size(usage.memory_bytes)),
+            view.usage.map_or_else(dash, |usage| seconds(usage.cpu_ms)),
             view.binds.join(" "),
         ]
     };
@@ -141,15 +165,22 @@ fn show(view: &WorkspaceView, format: Format) -> Result<(), ApiError> {
     if format == Format::Json {
         return out::json(view);
     }
-    let dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
+    let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
+    let used = view.usage.unwrap_or_default();
     let rows = [
         ("name", view.name.clone()),
         ("id", view.id.to_string()),
         ("kind", kind(view).to_owned()),
         ("state", state(view).to_owned()),
-        ("detail", dash(view.detail.as_deref())),
+        ("detail", or_dash(view.detail.as_deref())),
         ("root", view.root.clone()),
-        ("image", dash(view.image.as_deref())),
+        ("template", or_dash(view.template.as_deref())),
+        ("image", or_dash(view.image.as_deref())),
+        ("network", network(view)),
+        ("memory", format!("{}, at most {}", size(used.memory_bytes), size(used.memory_peak_bytes))),
+        ("cpu", seconds(used.cpu_ms)),
+        ("processes", used.pids.to_string()),
+        ("disk", view.disk_bytes.map_or_else(dash, size)),
         ("binds", view.binds.join(" ")),
     ];
     out::raw(&out::table(&rows.map(|(name, value)| vec![name.to_owned(), value])))

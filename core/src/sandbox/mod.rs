@@ -29,7 +29,7 @@ pub use cgroup::{CgroupTree, Group, LimitEvent, LimitWatch, Usage};
 pub use error::SandboxError;
 pub use handle::{RunFigures, RunRequest, RunnerHandle, StartedRun};
 pub use host::{HOST, HostRunner};
-pub use image::{BUILD_PATIENCE, BuildProgress, Image, ImageRecipe, ImageRecord, ImageStore};
+pub use image::{BUILD_PATIENCE, BuildProgress, Image, ImageRecipe, ImageRecord, ImageStore, disk_bytes};
 pub use machine::{START_PATIENCE, Sandbox, Stopped, remove_leftovers};
 pub use probe::{Check, checks, ensure_supported};
 pub use process::name_and_state;

@@ -194,6 +194,8 @@ impl Workspaces {
             network: row.spec.network,
             allow_hosts: row.spec.allow_hosts.clone(),
             forked_from: row.spec.forked_from,
+            usage: live.as_deref().and_then(Live::usage),
+            disk_bytes: None,
             limits: row.spec.limits,
             created_at: row.created_at,
         }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sandboxed_domain::api::{ApiError, BuildProgress, ErrorCode, Limits, NetworkMode, WorkspaceKind};
+use sandboxed_domain::api::{
+    ApiError, BuildProgress, ErrorCode, Limits, NetworkMode, WorkspaceKind, WorkspaceUsage,
+};
 use sandboxed_domain::policy::check_network;
 use sandboxed_domain::sandbox as domain;
 use sandboxed_domain::sandbox::{Bind, IdMap, Network, Registration, SandboxSpec};
@@ -91,6 +93,17 @@ impl Live {
     /// Whether a run is in it.
     pub async fn busy(&self) -> bool {
         self.runner().hello().await.is_ok_and(|runs| runs.iter().any(|run| run.exit.is_none()))
+    }
+
+    /// What all of it uses now; none for the host's runner without groups.
+    pub fn usage(&self) -> Option<WorkspaceUsage> {
+        let used = self.runner().cgroup()?.whole().usage().ok()?;
+        Some(WorkspaceUsage {
+            memory_bytes: used.memory_bytes,
+            memory_peak_bytes: used.memory_peak_bytes,
+            cpu_ms: used.cpu_micros / 1000,
+            pids: used.pids,
+        })
     }
 
     fn group(&self, run: &str) -> Option<Group> {

@@ -25,6 +25,18 @@ async fn a_workspace_is_made_started_used_stopped_and_destroyed() {
     for name in ["one", "two"] {
         assert_eq!(http.post(&format!("{SPACES}/{name}/start"), json!({})).await.ok()["state"], "ready");
     }
+    let one = http.get(&format!("{SPACES}/one")).await.ok();
+    assert!(
+        one["usage"]["pids"].as_u64().unwrap() >= 1 && one["usage"]["memory_bytes"].as_u64().unwrap() > 0,
+        "{one}"
+    );
+    let before = one["disk_bytes"].as_u64().unwrap();
+    assert_eq!(
+        sh(&http, "head -c 3000000 /dev/urandom > /root/big; sync; rm -f /none").await["exit_code"],
+        0
+    );
+    let after = http.get(&format!("{SPACES}/one")).await.ok()["disk_bytes"].as_u64().unwrap();
+    assert!(after >= before + 3_000_000, "{before} {after}");
     // Each has files of its own, which outlive its sandbox.
     assert_eq!(sh(&http, "echo mine > /root/note").await["exit_code"], 0);
     let other = json!({"argv": ["cat", "/root/note"]});

@@ -96,7 +96,26 @@ pub struct WorkspaceView {
     /// The workspace whose state this one began with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked_from: Option<Uuid>,
+    /// What its sandbox uses now; none while it does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<WorkspaceUsage>,
+    /// Bytes on disk of its own layer, missions and worktrees; only where one workspace is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_bytes: Option<u64>,
     pub created_at: DateTime<Utc>,
+}
+
+/// What a sandbox uses, all of its runs together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkspaceUsage {
+    /// Bytes of memory now.
+    pub memory_bytes: u64,
+    /// Most bytes of memory so far.
+    pub memory_peak_bytes: u64,
+    /// Processor time so far, in milliseconds.
+    pub cpu_ms: u64,
+    /// Processes and threads now.
+    pub pids: u64,
 }
 
 /// One line of the answer of `POST /api/workspaces/:id/build`. The last line is the workspace, or the error.

@@ -14,4 +14,4 @@ pub mod store;
 
 pub use progress::BuildProgress;
 pub use recipe::ImageRecipe;
-pub use store::{BUILD_PATIENCE, Image, ImageRecord, ImageStore};
+pub use store::{BUILD_PATIENCE, Image, ImageRecord, ImageStore, disk_bytes};

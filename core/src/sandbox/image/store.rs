@@ -152,16 +152,27 @@ fn publish(
     Ok(record)
 }
 
-/// Bytes that a tree takes on disk, hard links counted once.
-fn disk_bytes(root: &Path) -> std::io::Result<u64> {
+/// Bytes that a tree takes on disk, hard links counted once. What vanishes meanwhile is not counted.
+///
+/// # Errors
+/// The file system's.
+pub fn disk_bytes(root: &Path) -> std::io::Result<u64> {
     use std::os::unix::fs::MetadataExt;
     let mut seen = std::collections::HashSet::new();
     let mut waiting = vec![root.to_owned()];
     let mut bytes = 0;
+    let gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
     while let Some(dir) = waiting.pop() {
-        for entry in fs::read_dir(dir)? {
+        let entries = match fs::read_dir(dir) {
+            Err(error) if gone(&error) => continue,
+            entries => entries?,
+        };
+        for entry in entries {
             let entry = entry?;
-            let metadata = entry.metadata()?;
+            let metadata = match entry.metadata() {
+                Err(error) if gone(&error) => continue,
+                metadata => metadata?,
+            };
             if seen.insert((metadata.dev(), metadata.ino())) {
                 bytes += metadata.blocks() * 512;
             }
