@@ -5,6 +5,7 @@ mod answers;
 mod backends;
 mod batch;
 mod caller;
+mod cleanup;
 mod control;
 mod entry;
 mod pages;

@@ -93,7 +93,7 @@ async fn remove_directory(directory: &Path) -> Result<(), ApiError> {
 }
 
 /// Why a worktree was kept, in words.
-fn kept(why: &git::KeptBecause) -> String {
+pub(super) fn kept(why: &git::KeptBecause) -> String {
     match why {
         git::KeptBecause::Dirty(n) => format!("{n} files have changes that are not committed"),
         git::KeptBecause::Untracked(n) => format!("{n} files are not tracked"),

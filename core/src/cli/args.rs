@@ -45,6 +45,8 @@ pub enum Command {
         #[command(subcommand)]
         verb: WorkspaceVerb,
     },
+    /// Tell what old ended missions take, and remove them with --apply; never work that is nowhere else
+    Cleanup(CleanupArgs),
     /// The way out of a sandbox; started by its launcher
     #[command(hide = true)]
     Egress {
@@ -127,6 +129,23 @@ pub struct DoctorArgs {
     /// Install what is missing with apt-get and build the programs that run inside sandboxes
     #[arg(long)]
     pub fix: bool,
+    /// Print JSON.
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `cleanup`.
+#[derive(Debug, Args)]
+pub struct CleanupArgs {
+    /// Remove; without it nothing is touched
+    #[arg(long)]
+    pub apply: bool,
+    /// Days that completed and cancelled missions are kept
+    #[arg(long, value_name = "DAYS", default_value_t = 7)]
+    pub completed_days: u32,
+    /// Days that all others are kept
+    #[arg(long, value_name = "DAYS", default_value_t = 30)]
+    pub failed_days: u32,
     /// Print JSON.
     #[command(flatten)]
     pub json: JsonArg,

@@ -3,10 +3,11 @@
 //! - [`args`]: the grammar. [`out`]: the only writer. [`run`]: from arguments to an exit status.
 //! - [`daemon`]: `serve` and `daemon`; [`mission`], [`workspace`], [`backend`]: one client call a verb.
 //! - [`doctor`]: what the machine needs, and mending it; [`inside`]: the programs that run inside sandboxes.
-//! - [`connect`]: settings of a boss's client. [`demo`]: the main job from end to end.
+//! - [`cleanup`]: what old missions take. [`connect`]: settings of a boss's client. [`demo`]: the main job from end to end.
 
 pub mod args;
 mod backend;
+mod cleanup;
 mod connect;
 mod daemon;
 mod demo;

@@ -6,7 +6,7 @@ use clap::Parser;
 use sandboxed_domain::api::{ApiError, ErrorCode};
 
 use super::args::{Cli, Command, EgressMode};
-use super::{backend, connect, daemon, demo, doctor, mission, out, workspace};
+use super::{backend, cleanup, connect, daemon, demo, doctor, mission, out, workspace};
 
 /// Exit status of a verb that has done what it was asked to: 0, unless the verb passes on somebody else's.
 pub(super) type Outcome = Result<u8, ApiError>;
@@ -32,6 +32,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Connect(args) => connect::run(&args),
         Command::Mission { verb } => wait_for(mission::run(verb)),
         Command::Workspace { verb } => wait_for(workspace::run(verb)),
+        Command::Cleanup(args) => wait_for(cleanup::run(args)),
         Command::Egress { mode } => {
             let allow = match mode {
                 EgressMode::Nat => None,

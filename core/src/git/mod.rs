@@ -37,7 +37,7 @@ pub use diff::diff_page;
 pub use error::{GitError, Result};
 pub use facts::facts;
 pub use merge::{MergeKind, Merged, merge_branch};
-pub use remove::{KeptBecause, Removal, remove};
+pub use remove::{KeptBecause, Removal, remove, why_kept};
 pub use repository::{RepoInfo, discover, find_repositories};
 pub use sample::init_sample;
 pub use spare::Spares;

@@ -49,6 +49,21 @@ pub enum Removal {
     },
 }
 
+/// Why [`remove`] would leave a worktree alone; none: it would go. Touches nothing.
+///
+/// # Errors
+/// As [`remove`].
+pub fn why_kept(worktree: &Path, repo_root: &Path, branch: &str) -> Result<Option<KeptBecause>> {
+    let checkout = Checkout::open(worktree, repo_root)?;
+    if !checkout.linked {
+        return Ok(Some(KeptBecause::Unsure("it is not a linked worktree".into())));
+    }
+    if checkout.gitdir.join("index.lock").exists() {
+        return Ok(Some(KeptBecause::Locked));
+    }
+    judge(&checkout, branch).map(|(why, _)| why)
+}
+
 /// Removes a worktree made by [`super::create`] and its branch. Ignored files go with it.
 ///
 /// # Errors

@@ -85,6 +85,7 @@ pub fn admin_router(door: Door, auth: Auth) -> Router {
     missions
         .merge(spaces)
         .route("/api/backends", get(backends))
+        .route("/api/cleanup", post(workspaces::cleanup))
         .route("/api/orchestrator/{tool}", post(orchestrator::call))
         .fallback(not_found)
         .method_not_allowed_fallback(not_found)

@@ -6,7 +6,9 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream::unfold;
-use sandboxed_domain::api::{CreateWorkspaceParams, ExecParams, ExecResponse, WorkspaceView};
+use sandboxed_domain::api::{
+    CleanupParams, CleanupResponse, CreateWorkspaceParams, ExecParams, ExecResponse, WorkspaceView,
+};
 use tokio::sync::mpsc;
 
 use super::problem::{Answer, Body, Problem};
@@ -24,6 +26,13 @@ pub(super) async fn create(
     Body(params): Body<CreateWorkspaceParams>,
 ) -> Answer<WorkspaceView> {
     Ok(Json(door.app.create_workspace(params).await?))
+}
+
+pub(super) async fn cleanup(
+    State(door): State<Door>,
+    Body(params): Body<CleanupParams>,
+) -> Answer<CleanupResponse> {
+    Ok(Json(door.app.cleanup(params).await?))
 }
 
 pub(super) async fn show(State(door): State<Door>, Path(id): Path<String>) -> Answer<WorkspaceView> {

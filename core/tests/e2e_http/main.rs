@@ -1,6 +1,7 @@
 //! The HTTP door of the real daemon, as any client sees it.
 
 #[cfg(test)]
+mod cleaning;
 mod deleting;
 #[cfg(test)]
 mod doors;

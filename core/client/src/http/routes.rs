@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use reqwest::Method;
 use sandboxed_domain::api::{
-    AnswerWorkerParams, AnswerWorkerResponse, ApiError, BackendStatus, BuildProgress, Caller,
-    CreateMissionParams, CreateWorkspaceParams, Decision, EventPage, EventsParams, ExecParams, ExecResponse,
-    HealthResponse, ListMissionsParams, MessageParams, MessageResponse, MissionPage, MissionView,
-    ProgressView, QueuedMessage, RequestView, ResumeMissionParams, WorkspaceView,
+    AnswerWorkerParams, AnswerWorkerResponse, ApiError, BackendStatus, BuildProgress, Caller, CleanupParams,
+    CleanupResponse, CreateMissionParams, CreateWorkspaceParams, Decision, EventPage, EventsParams,
+    ExecParams, ExecResponse, HealthResponse, ListMissionsParams, MessageParams, MessageResponse,
+    MissionPage, MissionView, ProgressView, QueuedMessage, RequestView, ResumeMissionParams, WorkspaceView,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -20,6 +20,8 @@ use super::{
 
 /// A health check that takes longer means a daemon that does not serve.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
+/// A clean-up looks at every file of many missions.
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(1800);
 /// What `exec` may take beyond its own time limit: starting the sandbox and killing the run.
 const EXEC_MARGIN: Duration = Duration::from_secs(120);
 /// Time limit of `exec` when the caller names none, in seconds.
@@ -90,6 +92,11 @@ impl Client {
     /// `DELETE /api/control/missions/:id`.
     pub async fn delete_mission(&self, id: Uuid) -> Result<(), ApiError> {
         self.delete(&mission_path(id, "")).await
+    }
+
+    /// `POST /api/cleanup`.
+    pub async fn cleanup(&self, params: &CleanupParams) -> Result<CleanupResponse, ApiError> {
+        self.post("/api/cleanup", params, Limit::Within(CLEANUP_TIMEOUT)).await
     }
 
     /// `POST /api/control/missions/:id/cancel`.

@@ -1,5 +1,6 @@
 //! Parameters and responses of every operation. Types only; the tools' schemas are held by a golden file in mcp-orchestrator.
 
+mod cleanup;
 mod control;
 mod error;
 mod event;
@@ -7,6 +8,7 @@ mod orchestrator;
 mod record;
 mod workspace;
 
+pub use cleanup::*;
 pub use control::*;
 pub use error::*;
 pub use event::*;
