@@ -17,9 +17,16 @@ impl App {
             None => harness::registry().to_vec(),
         };
         let programs = self.workspaces.programs().clone();
-        let rows: Vec<BackendStatus> =
+        let mut rows: Vec<BackendStatus> =
             blocking(move || wanted.into_iter().map(|harness| programs.backend_status(harness)).collect())
                 .await?;
+        for row in &mut rows {
+            let settings = self.missions.settings();
+            if let Some(model) = settings.default_model(&row.backend) {
+                row.default_model = model.to_owned();
+            }
+            row.default_effort = settings.default_effort(&row.backend);
+        }
         Ok(BackendAuthResponse { backends: rows })
     }
 

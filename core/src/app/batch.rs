@@ -108,14 +108,14 @@ fn digest(params: &BatchCreateParams) -> Result<String, ApiError> {
 }
 
 enum Inserted {
-    New(Box<MissionRow>),
+    New(Box<MissionRow>, Option<String>),
     Existing(Box<MissionRow>),
     Failed(ApiError),
 }
 
 /// Writes one worker. What another call or an earlier entry took meanwhile is found by the tables' unique indexes.
 fn insert(tx: &mut Tx<'_>, entry: Entry, index: usize) -> Result<Inserted, StoreError> {
-    let Entry { row, prompt, fork } = entry;
+    let Entry { row, prompt, warning, fork } = entry;
     if let (Some(boss), Some(key)) = (&row.boss, &row.task_key)
         && let Some(existing) = store::find_by_task_key(tx, boss, key)?
     {
@@ -147,7 +147,7 @@ fn insert(tx: &mut Tx<'_>, entry: Entry, index: usize) -> Result<Inserted, Store
         row.id,
         &EventBody::MissionStatusChanged { status: row.status, terminal_reason: None },
     )?;
-    Ok(Inserted::New(Box::new(row)))
+    Ok(Inserted::New(Box::new(row), warning))
 }
 
 fn count(answer: &mut BatchCreateResponse, index: usize, outcome: Inserted) {
@@ -158,12 +158,13 @@ fn count(answer: &mut BatchCreateResponse, index: usize, outcome: Inserted) {
         task_key: row.task_key.clone(),
         status: row.status.as_str().to_owned(),
         worktree: row.worktree.clone(),
+        warning: None,
         error: None,
     };
     let entry = match outcome {
-        Inserted::New(row) => {
+        Inserted::New(row, warning) => {
             answer.created += 1;
-            of(&row)
+            BatchEntry { warning, ..of(&row) }
         }
         Inserted::Existing(row) => {
             answer.existing += 1;
@@ -177,6 +178,7 @@ fn count(answer: &mut BatchCreateResponse, index: usize, outcome: Inserted) {
                 task_key: None,
                 status: "not_created".to_owned(),
                 worktree: None,
+                warning: None,
                 error: Some(error),
             }
         }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::App;
 use super::caller::mission_boss;
+use super::models::choose;
 use crate::store::{self, EventQuery, MissionQuery, MissionRow, WorkspaceSpec};
 
 /// Workspace of a mission that names none.
@@ -35,8 +36,8 @@ impl App {
         if let Some(prompt) = &params.prompt {
             policy::message("prompt", prompt)?;
         }
-        let row = self.new_mission(&params).await?;
-        let (view, id) = (row.view(), row.id);
+        let (row, warning) = self.new_mission(&params).await?;
+        let (view, id) = (MissionView { warning, ..row.view() }, row.id);
         self.store
             .write(move |tx| {
                 store::save_mission(tx, &row)?;
@@ -52,7 +53,11 @@ impl App {
         Ok(view)
     }
 
-    async fn new_mission(&self, params: &CreateMissionParams) -> Result<MissionRow, ApiError> {
+    /// Its row, and a warning about its model.
+    async fn new_mission(
+        &self,
+        params: &CreateMissionParams,
+    ) -> Result<(MissionRow, Option<String>), ApiError> {
         let harness = match (&params.backend, harness::registry().first()) {
             (Some(id), _) => harness::find(id)?,
             (None, Some(first)) => *first,
@@ -64,7 +69,8 @@ impl App {
         };
         let effort =
             params.model_effort.as_deref().map(|text| policy::effort("model_effort", text)).transpose()?;
-        harness.check_model(params.model_override.as_deref(), effort)?;
+        let chosen = choose(self.missions.settings(), harness, params.model_override.as_deref(), effort)
+            .map_err(in_this_api)?;
         self.require_ready(harness).await?;
         let workspace = match params.workspace_id.as_deref() {
             Some(id) => self.workspace(id).await?,
@@ -73,8 +79,8 @@ impl App {
         let from_prompt = || params.prompt.as_deref().map(|prompt| crate::mission::one_line(prompt, 80));
         let title = params.title.clone().or_else(from_prompt).unwrap_or_else(|| "mission".to_owned());
         let mut row = MissionRow::new(title, harness.id().to_owned(), workspace.id);
-        row.model.clone_from(&params.model_override);
-        row.effort = effort.map(|effort| effort.as_str().to_owned());
+        row.model = chosen.model;
+        row.effort = chosen.effort.map(|effort| effort.as_str().to_owned());
         let mode = policy::permission_mode(harness, workspace.kind, params.permission_mode, None)?;
         row.spec.permission_mode = Some(mode);
         if let Some(directory) = &params.working_directory {
@@ -89,7 +95,7 @@ impl App {
         if params.prompt.is_none() {
             row.status = MissionStatus::Waiting;
         }
-        Ok(row)
+        Ok((row, chosen.warning))
     }
 
     async fn default_workspace(&self) -> Result<store::WorkspaceRow, ApiError> {
@@ -260,6 +266,15 @@ impl App {
         Err(ApiError::new(ErrorCode::NotFound, format!("no waiting message {id:?}")).field("id").hint(
             "GET /api/control/queue lists those that wait; one that was delivered cannot be taken back",
         ))
+    }
+}
+
+/// Model and effort are called otherwise here.
+fn in_this_api(error: ApiError) -> ApiError {
+    match error.field.as_deref() {
+        Some("model") => error.field("model_override"),
+        Some("effort") => error.field("model_effort"),
+        _ => error,
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::App;
 use super::caller::Boss;
+use super::models::choose;
 use crate::git;
 use crate::mission::{git_error, worktree_name};
 use crate::store::blocking;
@@ -21,6 +22,8 @@ use crate::workspace::fork_of;
 pub(super) struct Entry {
     pub row: MissionRow,
     pub prompt: String,
+    /// About its model.
+    pub warning: Option<String>,
     /// The workspace to be made for it alone.
     pub fork: Option<WorkspaceRow>,
 }
@@ -47,7 +50,8 @@ impl App {
             return Ok(Checked::Existing(Box::new(existing)));
         }
         let harness = harness::find(&spec.backend).map_err(at)?;
-        harness.check_model(spec.model.as_deref(), spec.effort).map_err(at)?;
+        let chosen =
+            choose(self.missions.settings(), harness, spec.model.as_deref(), spec.effort).map_err(at)?;
         self.require_ready(harness).await.map_err(at)?;
         let workspace = match &spec.workspace_id {
             Some(id) => self.workspace(id).await.map_err(at)?,
@@ -60,8 +64,10 @@ impl App {
             Some(Isolation::Fork) => Some(fork(&workspace, &spec).map_err(at)?),
             Some(Isolation::Inherit) | None => None,
         };
-        let row = self.row(boss, fork.as_ref().unwrap_or(&workspace), &spec, mode).await.map_err(at)?;
-        Ok(Checked::New(Box::new(Entry { row, prompt: spec.prompt, fork })))
+        let mut row = self.row(boss, fork.as_ref().unwrap_or(&workspace), &spec, mode).await.map_err(at)?;
+        row.model = chosen.model;
+        row.effort = chosen.effort.map(|effort| effort.as_str().to_owned());
+        Ok(Checked::New(Box::new(Entry { row, prompt: spec.prompt, fork, warning: chosen.warning })))
     }
 
     async fn by_task_key(&self, boss: &str, key: Option<&str>) -> Result<Option<MissionRow>, ApiError> {
@@ -81,8 +87,6 @@ impl App {
         row.boss = Some(boss.name.clone());
         row.parent = boss.mission;
         row.task_key.clone_from(&spec.task_key);
-        row.model.clone_from(&spec.model);
-        row.effort = spec.effort.map(|effort| effort.as_str().to_owned());
         row.spec = MissionSpec {
             env: spec.env.clone(),
             command: spec.command.clone(),

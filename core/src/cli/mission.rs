@@ -87,6 +87,9 @@ async fn create(client: &Client, args: MissionCreateArgs) -> Result<(), ApiError
         ..CreateMissionParams::default()
     };
     let view = client.create_mission(&params).await?;
+    if let Some(warning) = &view.warning {
+        out::say(&format!("warning: {warning}"));
+    }
     match Format::json(args.json.json) {
         Format::Json => out::json(&view),
         Format::Text => out::line(&view.id.to_string()),

@@ -43,6 +43,7 @@ impl Programs {
             auth: readiness.auth,
             reason: missing.unwrap_or_else(|| readiness.reason + &later.unwrap_or_default()),
             default_model: harness.default_model().to_owned(),
+            default_effort: None,
         }
     }
 

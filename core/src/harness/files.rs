@@ -1,17 +1,33 @@
-//! Writing what an adapter planned: whole files by rename, never through a link, never over a user's own.
+//! Writing what an adapter planned: whole files by rename, never through a link, never over somebody's changes without
+//! telling.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Component, Path};
 
 use sandboxed_domain::api::{ApiError, ErrorCode};
-use sandboxed_domain::harness::PlannedFile;
+use sandboxed_domain::harness::{FileStep, PlannedFile, file_step};
+use sha2::{Digest, Sha256};
 
 use crate::store::io_error;
 
+/// Largest file that is compared; what we write is far smaller.
+const LARGEST: u64 = 8 << 20;
+
+/// What was done, to be written down.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Digests of the files that are now as planned, by path.
+    pub digests: BTreeMap<String, String>,
+    /// Files that somebody else had changed, and what became of them.
+    pub changed: Vec<(String, FileStep)>,
+}
+
 /// Makes the planned directories and files. All of them lie below `root`, which workers can write to, so no part of a
-/// path below it may be a link. On the host workspace (`trusted`) a user's links are the user's business.
+/// path below it may be a link. On the host workspace (`trusted`) a user's links are the user's business. `known` are
+/// the digests of what was written before.
 ///
 /// # Errors
 /// A path outside `root`, a link on the way, or the file system's word.
@@ -19,22 +35,58 @@ pub fn write_files(
     root: &Path,
     directories: &[String],
     files: &[PlannedFile],
+    known: &BTreeMap<String, String>,
     trusted: bool,
-) -> Result<(), ApiError> {
+) -> Result<Written, ApiError> {
     for directory in directories {
         make_directory(root, Path::new(directory), trusted)?;
     }
+    let mut written = Written::default();
     for file in files {
         let path = Path::new(&file.path);
         if let Some(parent) = path.parent() {
             make_directory(root, parent, trusted)?;
         }
-        if file.keep_existing && path.symlink_metadata().is_ok() {
-            continue;
+        let wanted = digest(file.content.as_bytes());
+        let found = digest_of(path).map_err(|source| io_error(path, &source))?;
+        let wrote = known.get(&file.path).map(String::as_str);
+        let step = file_step(found.as_deref(), &wanted, wrote, file.keep_existing);
+        if matches!(step, FileStep::Write | FileStep::Replace) {
+            write_whole(path, file).map_err(|source| io_error(path, &source))?;
         }
-        write_whole(path, file).map_err(|source| io_error(path, &source))?;
+        if matches!(step, FileStep::Keep | FileStep::Replace) {
+            written.changed.push((file.path.clone(), step));
+        }
+        if step != FileStep::Keep {
+            written.digests.insert(file.path.clone(), wanted);
+        }
     }
-    Ok(())
+    Ok(written)
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The digest of what is there; none when there is nothing. What is no plain file, or far too large, is another's.
+fn digest_of(path: &Path) -> std::io::Result<Option<String>> {
+    // A pipe in the place of a file must not be waited for.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file = match fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO)) => {
+            return Ok(Some(String::new()));
+        }
+        Err(error) => return Err(error),
+    };
+    let found = file.metadata()?;
+    if !found.is_file() || found.len() > LARGEST {
+        return Ok(Some(String::new()));
+    }
+    let mut bytes = Vec::new();
+    file.take(LARGEST).read_to_end(&mut bytes)?;
+    Ok(Some(digest(&bytes)))
 }
 
 fn write_whole(path: &Path, file: &PlannedFile) -> std::io::Result<()> {
@@ -102,16 +154,49 @@ mod tests {
         }
     }
 
+    fn write(root: &Path, files: &[PlannedFile], known: &BTreeMap<String, String>) -> Written {
+        write_files(root, &[], files, known, false).unwrap()
+    }
+
     #[test]
-    fn a_users_own_file_stays_and_ours_is_renewed() {
+    fn what_is_as_it_should_be_is_not_touched_and_what_we_wrote_is_renewed() {
         let root = tempfile::tempdir().unwrap();
-        let (kept, renewed) = (root.path().join("a/kept"), root.path().join("a/renewed"));
-        fs::create_dir(root.path().join("a")).unwrap();
+        let path = root.path().join("a/file");
+        let first = write(root.path(), &[planned(&path, true)], &BTreeMap::new());
+        assert_eq!(first.changed, []);
+        let before = fs::metadata(&path).unwrap().modified().unwrap();
+        assert_eq!(write(root.path(), &[planned(&path, true)], &first.digests), first);
+        assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), before);
+        let newer = PlannedFile { content: "newer".to_owned(), ..planned(&path, true) };
+        let second = write(root.path(), &[newer], &first.digests);
+        assert_eq!((second.changed, fs::read_to_string(&path).unwrap()), (vec![], "newer".to_owned()));
+    }
+
+    #[test]
+    fn somebodys_changes_are_kept_or_replaced_and_told() {
+        let root = tempfile::tempdir().unwrap();
+        let (kept, renewed) = (root.path().join("kept"), root.path().join("renewed"));
+        let files = [planned(&kept, true), planned(&renewed, false)];
+        let first = write(root.path(), &files, &BTreeMap::new());
         fs::write(&kept, "theirs").unwrap();
-        fs::write(&renewed, "old").unwrap();
-        write_files(root.path(), &[], &[planned(&kept, true), planned(&renewed, false)], false).unwrap();
-        assert_eq!(fs::read_to_string(kept).unwrap(), "theirs");
-        assert_eq!(fs::read_to_string(renewed).unwrap(), "ours");
+        fs::write(&renewed, "theirs").unwrap();
+        let second = write(root.path(), &files, &first.digests);
+        let told = [&kept, &renewed].map(|path| path.display().to_string()).into_iter();
+        let told: Vec<_> = told.zip([FileStep::Keep, FileStep::Replace]).collect();
+        assert_eq!(second.changed, told);
+        assert_eq!(fs::read_to_string(&kept).unwrap(), "theirs");
+        assert_eq!(fs::read_to_string(&renewed).unwrap(), "ours");
+        assert_eq!(second.digests.keys().collect::<Vec<_>>(), [&renewed.display().to_string()]);
+    }
+
+    #[test]
+    fn what_is_no_file_is_neither_read_nor_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("pipe");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let written = write(root.path(), &[planned(&path, false)], &BTreeMap::new());
+        assert_eq!(written.changed.len(), 1);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "ours");
     }
 
     #[test]
@@ -119,13 +204,19 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let outside = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(outside.path(), root.path().join("link")).unwrap();
-        let error = write_files(root.path(), &[], &[planned(&root.path().join("link/file"), false)], false)
-            .unwrap_err();
+        let error = write_files(
+            root.path(),
+            &[],
+            &[planned(&root.path().join("link/file"), false)],
+            &BTreeMap::new(),
+            false,
+        )
+        .unwrap_err();
         assert_eq!(error.code, ErrorCode::PathOutsideWorkspace);
         let target = outside.path().join("target");
         fs::write(&target, "theirs").unwrap();
         std::os::unix::fs::symlink(&target, root.path().join("file")).unwrap();
-        write_files(root.path(), &[], &[planned(&root.path().join("file"), false)], false).unwrap();
+        write(root.path(), &[planned(&root.path().join("file"), false)], &BTreeMap::new());
         assert_eq!(fs::read_to_string(target).unwrap(), "theirs", "the link was replaced, not followed");
     }
 
@@ -134,7 +225,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         for path in ["/etc/x", "../x"] {
             let path = if path.starts_with('/') { path.into() } else { root.path().join(path) };
-            assert!(write_files(root.path(), &[], &[planned(&path, false)], false).is_err());
+            assert!(
+                write_files(root.path(), &[], &[planned(&path, false)], &BTreeMap::new(), false).is_err()
+            );
         }
     }
 }

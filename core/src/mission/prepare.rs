@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use chrono::Utc;
-use sandboxed_domain::api::{ApiError, WorkspaceKind};
+use sandboxed_domain::api::{ApiError, EventBody, WorkspaceKind};
 use sandboxed_domain::harness::{
-    BackendKind, Harness, InstructionParts, LaunchPlan, LaunchRequest, McpServer, PermissionMode, Skill,
-    StdinMode, worker_instructions,
+    BackendKind, FileStep, Harness, InstructionParts, LaunchPlan, LaunchRequest, McpServer, PermissionMode,
+    Skill, StdinMode, worker_instructions,
 };
 use sandboxed_domain::mission::{MissionStatus, TerminalReason};
 use uuid::Uuid;
@@ -16,7 +16,7 @@ use super::actor::{Actor, StepError};
 use super::manager::end_mission;
 use super::sockets::SOCKET_NAME;
 use crate::git;
-use crate::harness::{self, ProgramError, auto_install_variable, is_on, write_files};
+use crate::harness::{self, ProgramError, Written, auto_install_variable, is_on, write_files};
 use crate::sandbox::{RunRequest, SandboxError};
 use crate::store::{
     self, MissionRow, RunKind, RunPhase, RunPlan, RunRow, StoreError, WorkspaceRow, blocking, io_error,
@@ -51,8 +51,24 @@ pub(super) async fn prepare(actor: &Actor<'_>, row: MissionRow) -> Result<(), St
     let host = workspace.kind == WorkspaceKind::Host;
     let mission_dir = actor.mission_dir(&row);
     let (directories, files) = (plan.directories.clone(), plan.files.clone());
-    blocking(move || write_files(&mission_dir, &directories, &files, host)).await??;
-    write_run(actor, &plan, directory, prompt.filter(|_| plan.stdin == StdinMode::Null)).await
+    let id = actor.id;
+    let known = shared.store.read(move |c| store::written_files(c, id)).await?;
+    let written = blocking(move || write_files(&mission_dir, &directories, &files, &known, host)).await??;
+    write_run(actor, &plan, directory, written, prompt.filter(|_| plan.stdin == StdinMode::Null)).await
+}
+
+/// Remembers what was written, and tells of files that somebody had changed.
+fn note_files(tx: &mut store::Tx<'_>, mission: Uuid, written: Written) -> Result<(), StoreError> {
+    store::save_written_files(tx, mission, &written.digests)?;
+    for (path, step) in written.changed {
+        let (code, became) = match step {
+            FileStep::Keep => ("file_kept", "it is kept, and what the platform wanted there is not in force"),
+            _ => ("file_replaced", "it is the platform's and was written anew"),
+        };
+        let message = format!("{path} is not as it was left: {became}");
+        store::append_event(tx, mission, &EventBody::Error { code: code.to_owned(), message })?;
+    }
+    Ok(())
 }
 
 /// Progress of an image build and the like, shown without waiting for it.
@@ -266,6 +282,7 @@ async fn write_run(
     actor: &Actor<'_>,
     plan: &LaunchPlan,
     directory: String,
+    written: Written,
     prompt: Option<(String, String)>,
 ) -> Result<(), StepError> {
     let run_plan = RunPlan {
@@ -280,6 +297,7 @@ async fn write_run(
             if row.status == MissionStatus::Preparing {
                 store::transition(tx, row, MissionStatus::Active, None)?;
             }
+            note_files(tx, row.id, written)?;
             if let Some((message, _)) = &prompt {
                 store::message_sent(tx, message)?;
             }

@@ -15,6 +15,23 @@ const STALL: u32 = 900;
 /// The same while a tool runs, which may be silent for hours.
 const TOOL_STALL: u32 = 21_600;
 
+/// Settings of all backends.
+const FOR_ALL: [&str; 6] = [
+    "SANDBOXED_SH_RATE_LIMIT_PARKS",
+    "SANDBOXED_SH_RATE_LIMIT_SECONDS",
+    "SANDBOXED_SH_RETRIES",
+    "SANDBOXED_SH_RETRY_SECONDS",
+    "SANDBOXED_SH_STALL_SECONDS",
+    "SANDBOXED_SH_TOOL_STALL_SECONDS",
+];
+/// Settings of one backend, whose name follows.
+const OF_BACKEND: [&str; 4] = [
+    "SANDBOXED_SH_STALL_SECONDS_",
+    "SANDBOXED_SH_TOOL_STALL_SECONDS_",
+    "SANDBOXED_SH_DEFAULT_MODEL_",
+    "SANDBOXED_SH_DEFAULT_EFFORT_",
+];
+
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissionSettings {
@@ -53,28 +70,35 @@ impl MissionSettings {
             Some(text) => in_bounds(name, &text, bounds),
             None => Ok(default),
         };
+        let [parks, park_seconds, retries, retry_seconds, stall, tool_stall] = FOR_ALL;
         let patience = Patience {
-            parks: number("SANDBOXED_SH_RATE_LIMIT_PARKS", 10, 0..=1000)?,
-            park_seconds: number("SANDBOXED_SH_RATE_LIMIT_SECONDS", 60, SECONDS)?,
-            retries: number("SANDBOXED_SH_RETRIES", 2, 0..=100)?,
-            retry_seconds: number("SANDBOXED_SH_RETRY_SECONDS", 10, SECONDS)?,
+            parks: number(parks, 10, 0..=1000)?,
+            park_seconds: number(park_seconds, 60, SECONDS)?,
+            retries: number(retries, 2, 0..=100)?,
+            retry_seconds: number(retry_seconds, 10, SECONDS)?,
         };
-        let stall = number("SANDBOXED_SH_STALL_SECONDS", STALL, SECONDS)?;
-        let tool_stall = number("SANDBOXED_SH_TOOL_STALL_SECONDS", TOOL_STALL, SECONDS)?;
+        let stall = number(stall, STALL, SECONDS)?;
+        let tool_stall = number(tool_stall, TOOL_STALL, SECONDS)?;
         let mut backends = BTreeMap::new();
         for harness in registry() {
             let id = harness.id();
-            let own = |prefix: &str| format!("{prefix}{}", id.to_uppercase());
-            let effort = own("SANDBOXED_SH_DEFAULT_EFFORT_");
+            let [stall_of, tool_stall_of, model, effort] = OF_BACKEND.map(|prefix| own(prefix, id));
             let backend = Backend {
-                stall: time(number(&own("SANDBOXED_SH_STALL_SECONDS_"), stall, SECONDS)?),
-                tool_stall: time(number(&own("SANDBOXED_SH_TOOL_STALL_SECONDS_"), tool_stall, SECONDS)?),
-                model: get(&own("SANDBOXED_SH_DEFAULT_MODEL_")),
+                stall: time(number(&stall_of, stall, SECONDS)?),
+                tool_stall: time(number(&tool_stall_of, tool_stall, SECONDS)?),
+                model: get(&model),
                 effort: get(&effort).map(|text| policy::effort(&effort, &text)).transpose()?,
             };
             backends.insert(id, backend);
         }
         Ok(Self { max_parallel, patience, backends })
+    }
+
+    /// Names of all settings, for those who pass them on.
+    pub fn names() -> Vec<String> {
+        let agents = registry().iter().filter(|harness| harness.program().is_some());
+        let backends = agents.flat_map(|harness| OF_BACKEND.map(|prefix| own(prefix, harness.id())));
+        FOR_ALL.map(str::to_owned).into_iter().chain(backends).collect()
     }
 
     /// After how long without a word a turn of this backend has stalled, with a tool at work or without. None: never.
@@ -92,6 +116,10 @@ impl MissionSettings {
     pub fn default_effort(&self, backend: &str) -> Option<Effort> {
         self.backends.get(backend)?.effort
     }
+}
+
+fn own(prefix: &str, backend: &str) -> String {
+    format!("{prefix}{}", backend.to_uppercase())
 }
 
 fn in_bounds(name: &str, text: &str, bounds: std::ops::RangeInclusive<u32>) -> Result<u32, ApiError> {

@@ -209,6 +209,7 @@ impl MissionRow {
             updated_at: self.updated_at,
             ended_at: self.ended_at,
             parked_until: self.parked_until(),
+            warning: None,
         }
     }
 
@@ -511,7 +512,7 @@ pub fn delete_mission(tx: &Tx<'_>, id: Uuid) -> Result<(), StoreError> {
         "DELETE FROM stdin_writes WHERE run_id IN (SELECT id FROM runs WHERE mission_id = ?1)",
         [&id],
     )?;
-    for table in ["events", "runs", "messages", "attention", "requests", "rules"] {
+    for table in ["events", "runs", "messages", "attention", "requests", "rules", "written_files"] {
         tx.execute(&format!("DELETE FROM {table} WHERE mission_id = ?1"), [&id])?;
     }
     tx.execute("DELETE FROM missions WHERE id = ?1", [&id])?;

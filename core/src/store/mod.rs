@@ -6,6 +6,7 @@
 mod attention;
 mod blocking;
 mod events;
+mod files;
 mod handle;
 mod limits;
 mod messages;
@@ -19,6 +20,7 @@ mod writer;
 pub use attention::*;
 pub use blocking::*;
 pub use events::*;
+pub use files::*;
 pub use handle::*;
 pub use limits::*;
 pub use messages::*;

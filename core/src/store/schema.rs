@@ -97,6 +97,11 @@ ALTER TABLE missions ADD COLUMN not_before TEXT;
 ALTER TABLE missions ADD COLUMN setbacks TEXT;
 CREATE TABLE key_limits (key TEXT PRIMARY KEY, until TEXT NOT NULL) STRICT;
 "#,
+    r#"
+CREATE TABLE written_files (
+  mission_id TEXT NOT NULL, path TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (mission_id, path)
+) STRICT;
+"#,
 ];
 
 /// Checks the file, sets the connection up and migrates.

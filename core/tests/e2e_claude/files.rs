@@ -62,3 +62,31 @@ async fn a_workers_files_are_in_force_and_the_users_own_stay_and_are_seen() {
     );
     stage.finish().await;
 }
+
+#[tokio::test]
+async fn a_file_of_ours_that_somebody_changed_is_renewed_with_a_word_and_one_that_is_not_without() {
+    let stage = Stage::with([report("DONE", "ok"), Step::text("Done.")]).await;
+    let record = stage.run(worker_with("go [[s]]", json!({}))).await;
+    let id = record.worker_id;
+    let settings = stage.mission_dir(id).await.join(".claude/settings.local.json");
+    let ours = std::fs::read_to_string(&settings).unwrap();
+    let told = |events: Vec<sandboxed_domain::api::Event>| {
+        let of_files = |event: &sandboxed_domain::api::Event| match &event.body {
+            EventBody::Error { code, message } if code.starts_with("file_") => {
+                Some((code.clone(), message.clone()))
+            }
+            _ => None,
+        };
+        events.iter().filter_map(of_files).collect::<Vec<_>>()
+    };
+    stage.resume(id, "again [[s]]").await;
+    assert_eq!(told(stage.daemon.events(id).await), []);
+    std::fs::write(&settings, r#"{"permissions": {"allow": ["Bash"]}}"#).unwrap();
+    stage.resume(id, "and again [[s]]").await;
+    let found = told(stage.daemon.events(id).await);
+    let [(code, message)] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(code, "file_replaced");
+    assert!(message.contains("settings.local.json"), "{message}");
+    assert_eq!(std::fs::read_to_string(&settings).unwrap(), ours);
+    stage.finish().await;
+}

@@ -13,6 +13,7 @@ mod files;
 mod installing;
 mod limits;
 mod messages;
+mod models;
 mod outcomes;
 mod permissions;
 mod questions;

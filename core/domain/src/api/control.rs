@@ -67,6 +67,10 @@ pub struct MissionView {
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub ended_at: Option<DateTime<Utc>>,
+    /// In the answer of a creation: it was created all the same, with a model that the backend does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub warning: Option<String>,
     /// When it goes on by itself, for one that waits for a limit or a retry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "DateTime<Utc>")]

@@ -277,6 +277,10 @@ pub struct BatchEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub worktree: Option<String>,
+    /// It was created all the same: a model that the backend does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub warning: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ApiError")]
     pub error: Option<ApiError>,

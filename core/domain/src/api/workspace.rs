@@ -201,4 +201,8 @@ pub struct BackendStatus {
     pub reason: String,
     /// Model used when a worker names none; empty when the backend has none.
     pub default_model: String,
+    /// Effort used when a worker names none; absent when the backend decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "super::Effort")]
+    pub default_effort: Option<super::Effort>,
 }

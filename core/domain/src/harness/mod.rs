@@ -13,6 +13,7 @@ mod instructions;
 mod plan;
 mod programs;
 mod registry;
+mod renewal;
 mod skill;
 
 pub use codec::*;
@@ -21,4 +22,5 @@ pub use instructions::*;
 pub use plan::*;
 pub use programs::*;
 pub use registry::*;
+pub use renewal::*;
 pub use skill::*;

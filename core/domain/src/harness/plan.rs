@@ -53,7 +53,7 @@ pub struct LaunchRequest {
     pub prompt: String,
 }
 
-/// A file to write before the run, inside the mission's or the working directory.
+/// A file to write before the run, inside the mission's directory. A project's own files are its user's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedFile {
     /// Absolute path as seen inside.
@@ -62,7 +62,7 @@ pub struct PlannedFile {
     pub content: String,
     /// Permission bits.
     pub mode: u32,
-    /// An existing file that we did not write is left alone.
+    /// A file that is not as we left it stays, with a warning; without this it is written anew, with a warning.
     pub keep_existing: bool,
 }
 

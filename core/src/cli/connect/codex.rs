@@ -9,6 +9,7 @@ use toml_edit::{Array, DocumentMut, Item, Table, value};
 
 use super::{MAX_WAIT, SERVER};
 use crate::harness::{auto_install_variable, bootstrap_variable};
+use crate::mission::MissionSettings;
 
 /// Longest start of the server in seconds: the daemon may have to be started first.
 const STARTUP_SECONDS: i64 = 30;
@@ -18,7 +19,7 @@ const SERVERS: &str = "mcp_servers";
 /// Names of the variables that the server gets from Codex's own environment.
 const ENV_VARS: &str = "env_vars";
 /// Settings of ours that a client or the daemon reads.
-const SETTINGS: [&str; 16] = [
+const SETTINGS: [&str; 12] = [
     "SANDBOXED_SH_DATA_DIR",
     "SANDBOXED_SH_HOST",
     "SANDBOXED_SH_PORT",
@@ -30,18 +31,7 @@ const SETTINGS: [&str; 16] = [
     "SANDBOXED_SH_MAX_PARALLEL",
     "SANDBOXED_SH_LOG",
     "SANDBOXED_SH_LOG_FORMAT",
-    "SANDBOXED_SH_RATE_LIMIT_PARKS",
-    "SANDBOXED_SH_RATE_LIMIT_SECONDS",
-    "SANDBOXED_SH_RETRIES",
-    "SANDBOXED_SH_RETRY_SECONDS",
     "SANDBOXED_SH_RUNNER",
-];
-/// Settings of each backend, without its name at the end.
-const OF_BACKENDS: [&str; 4] = [
-    "SANDBOXED_SH_DEFAULT_MODEL_",
-    "SANDBOXED_SH_DEFAULT_EFFORT_",
-    "SANDBOXED_SH_STALL_SECONDS_",
-    "SANDBOXED_SH_TOOL_STALL_SECONDS_",
 ];
 
 /// `config.toml` in `CODEX_HOME`, else in `~/.codex`.
@@ -104,13 +94,8 @@ fn variables(old: Option<&Item>) -> Array {
         .iter()
         .filter(|harness| harness.program().is_some())
         .flat_map(|harness| [auto_install_variable(harness.id()), bootstrap_variable(harness.id())]);
-    let stall = ["SANDBOXED_SH_STALL_SECONDS", "SANDBOXED_SH_TOOL_STALL_SECONDS"].map(str::to_owned);
-    let own = registry()
-        .iter()
-        .filter(|harness| harness.program().is_some())
-        .flat_map(|harness| OF_BACKENDS.map(|setting| format!("{setting}{}", harness.id().to_uppercase())));
-    let all = SETTINGS.map(str::to_owned).into_iter().chain(stall).chain(own);
-    let all = all.chain(programs).chain(installing).chain(credentials);
+    let settings = SETTINGS.map(str::to_owned).into_iter().chain(MissionSettings::names());
+    let all = settings.chain(programs).chain(installing).chain(credentials);
     for name in all {
         if !variables.iter().any(|listed| listed.as_str() == Some(&name)) {
             variables.push(name);
@@ -157,7 +142,8 @@ supports_parallel_tool_calls = true
             let otherwise = ["SANDBOXED_SH_MAX_WAIT", "NODE_CLI_PATH"].contains(&name);
             let absent = name.ends_with("_CLI_PATH")
                 || name.contains("_AUTO_INSTALL_")
-                || name.contains("_BOOTSTRAP_");
+                || name.contains("_BOOTSTRAP_")
+                || name.ends_with("_<BACKEND>");
             assert!(otherwise || absent || new.contains(&format!("\"{name}\"")), "{name} is not passed on");
             count += 1;
         }

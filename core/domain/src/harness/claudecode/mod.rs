@@ -51,6 +51,9 @@ const HOST_VARIABLES: &[HostVariable] = &[
 /// Names that the CLI itself resolves to a model.
 const MODEL_ALIASES: &[&str] = &["default", "best", "sonnet", "opus", "haiku", "fable", "opusplan"];
 
+/// What the names of its models have in them.
+const FAMILIES: &[&str] = &["opus", "sonnet", "haiku", "fable"];
+
 /// See the module.
 pub(super) struct ClaudeCode;
 
@@ -111,6 +114,10 @@ impl Harness for ClaudeCode {
                     .field("model")
                     .hint("use an alias such as `sonnet`, `opus` or `haiku`, or a full name such as `claude-sonnet-4-5`"))
             }
+            Some(model) if !is_known(model) => Ok(Some(format!(
+                "`{model}` is no model that is known here; it is passed on as it is. Known are names with: {}",
+                FAMILIES.join(", ")
+            ))),
             _ => Ok(None),
         }
     }
@@ -141,6 +148,14 @@ fn is_claude_model(model: &str) -> bool {
     legal && (MODEL_ALIASES.contains(&name) || name.contains("claude"))
 }
 
+/// An alias, or a name of a known family with a version.
+fn is_known(model: &str) -> bool {
+    let name = model.strip_suffix("[1m]").unwrap_or(model);
+    let of_family =
+        FAMILIES.iter().any(|family| name.contains(family)) && name.contains(|c: char| c.is_ascii_digit());
+    MODEL_ALIASES.contains(&name) || of_family
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,7 +169,8 @@ mod tests {
             "us.anthropic.claude-opus-4-1-v1:0",
             "anthropic/claude-x",
         ] {
-            assert!(ClaudeCode.check_model(Some(model), Some(Effort::Max)).is_ok(), "{model}");
+            let warning = ClaudeCode.check_model(Some(model), Some(Effort::Max)).unwrap();
+            assert_eq!(warning.is_some(), model == "anthropic/claude-x", "{model}: {warning:?}");
         }
         for model in ["", "gpt-5", "gemini-2.5-pro", "--claude", "claude sonnet", "claude\n", "sonnets"] {
             let error = ClaudeCode.check_model(Some(model), None).unwrap_err();
