@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use sandboxed_domain::api::Decision;
 use sandboxed_domain::harness::{HarnessEvent, find};
 use serde_json::{Value, json};
-use skeleton::skeleton;
+use skeleton::{skeleton, sorted};
 
 fn captures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures/codex");
@@ -58,8 +58,8 @@ fn told(steps: &[Step]) -> String {
 }
 
 /// The first line is the same everywhere and long.
-fn short(line: &str) -> &str {
-    if line.contains("\"method\":\"initialize\"") { "initialize" } else { line }
+fn short(line: &str) -> String {
+    if line.contains("\"method\":\"initialize\"") { "initialize".to_owned() } else { sorted(line) }
 }
 
 #[test]

@@ -34,7 +34,13 @@ fn request() -> LaunchRequest {
             env: vars(&[("SOCKET", "/run/s")]),
         }],
         instructions: "# You are a worker\n".to_owned(),
-        credentials: vars(&[("ANTHROPIC_API_KEY", SECRET), ("OTHER_SECRET", "x")]),
+        credentials: vars(&[
+            ("ANTHROPIC_API_KEY", SECRET),
+            ("GEMINI_API_KEY", SECRET),
+            ("OPENAI_API_KEY", SECRET),
+            ("XAI_API_KEY", SECRET),
+            ("OTHER_SECRET", "x"),
+        ]),
         env: vars(&[
             ("MY", "1"),
             ("HOME", "/root"),
@@ -134,6 +140,7 @@ fn no_plan_has_a_secret_in_argv_or_files() {
         let plan = harness.plan(&request()).unwrap();
         assert!(!plan.argv.join(" ").contains(SECRET), "{}", harness.id());
         assert!(plan.files.iter().all(|file| !file.content.contains(SECRET)), "{}", harness.id());
+        assert!(!plan.codec.to_string().contains(SECRET), "{}", harness.id());
     }
 }
 

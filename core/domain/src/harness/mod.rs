@@ -3,12 +3,14 @@
 //! An adapter is one module that implements [`Harness`] and one line in [`registry`]. Nothing else in the
 //! workspace knows a harness by name: others ask its [`Capabilities`].
 
+mod acp;
 mod claudecode;
 mod codec;
 mod codex;
 mod command;
 mod environment;
 mod event;
+mod grok;
 mod instructions;
 mod plan;
 mod programs;

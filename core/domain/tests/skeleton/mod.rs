@@ -51,7 +51,8 @@ fn one(event: &HarnessEvent) -> String {
             format!("result {id} {} {}", if *is_error { "error" } else { "ok" }, short(result))
         }
         HarnessEvent::Request { request_id, kind, title, options, rule, detail } => {
-            let fields: Vec<_> = detail.as_object().unwrap().keys().map(String::as_str).collect();
+            let mut fields: Vec<_> = detail.as_object().unwrap().keys().map(String::as_str).collect();
+            fields.sort_unstable();
             let choice = format!("{} rule={}", json!(options), json!(rule));
             format!("request {request_id} {kind} {} {choice} [{}]", json!(title), fields.join(" "))
         }
@@ -74,15 +75,33 @@ fn one(event: &HarnessEvent) -> String {
             format!("goal {status} turns={iterations} tokens={tokens_used}/{budget} {}", json!(objective))
         }
         HarnessEvent::Raw(value) => format!("raw {}", short(value)),
-        HarnessEvent::Send { line } => format!("send {}", line.trim_end()),
+        HarnessEvent::Send { line } => format!("send {}", sorted(line.trim_end())),
         HarnessEvent::TextDelta { .. } | HarnessEvent::Ignored => unreachable!(),
     }
 }
 
 fn short(value: &Value) -> String {
-    let text = value.to_string();
+    let text = in_order(value).to_string();
     match text.char_indices().nth(120) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text,
+    }
+}
+
+/// A line of JSON with its keys in order: the order of writing depends on what else is built.
+#[allow(dead_code, clippy::allow_attributes, reason = "not every test binary has lines")]
+pub fn sorted(line: &str) -> String {
+    serde_json::from_str(line).map_or_else(|_| line.to_owned(), |value| in_order(&value).to_string())
+}
+
+fn in_order(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_unstable_by_key(|(name, _)| *name);
+            fields.into_iter().map(|(name, value)| (name.clone(), in_order(value))).collect()
+        }
+        Value::Array(items) => items.iter().map(in_order).collect(),
+        other => other.clone(),
     }
 }

@@ -88,7 +88,8 @@ fn reply(conversation: &Conversation, step: &Step, answer: &Answer, fault: Optio
         }
         _ if !conversation.stream => wire::plain(&whole(conversation, step, answer, id), fault),
         _ => {
-            let (events, end) = stream(conversation, step, answer, id).under(fault, failure(id));
+            let (mut events, end) = stream(conversation, step, answer, id).under(fault, failure(id));
+            number(&mut events);
             Reply { end, ..Reply::events(events.iter().map(wire::named_frame).collect()) }
         }
     };
@@ -137,6 +138,13 @@ fn response(conversation: &Conversation, id: &str) -> Value {
         "id": format!("resp_{id}"), "object": "response", "created_at": openai::CREATED,
         "status": "in_progress", "model": conversation.model, "output": [],
     })
+}
+
+/// Each event carries its place in the stream; some clients insist on it.
+pub(super) fn number(events: &mut [Value]) {
+    for (at, event) in events.iter_mut().enumerate() {
+        event["sequence_number"] = json!(at);
+    }
 }
 
 /// The words of a failure in the middle of a stream.

@@ -23,7 +23,8 @@ fn reply(conversation: &Conversation, step: &Step, answer: &Answer, fault: Optio
         Some(Fault::Error(error)) => wrapped(openai::plan_refusal(error).reply(error)),
         _ => {
             let stream = responses::stream(conversation, step, answer, id);
-            let (events, end) = stream.under(fault, responses::failure(id));
+            let (mut events, end) = stream.under(fault, responses::failure(id));
+            responses::number(&mut events);
             texts(&events, end)
         }
     };

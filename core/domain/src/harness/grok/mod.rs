@@ -1,0 +1,165 @@
+//! Grok Build through ACP (`grok agent stdio`, written against 1.0.41).
+//!
+//! # Where its files go
+//! Everything lives in the mission's own directory, which is HOME; its `.grok` is `GROK_HOME`. Nothing is written into
+//! the working directory.
+//!
+//! | file in the mission's directory | how it comes into force |
+//! |---|---|
+//! | `.grok/AGENTS.md` | read as the user's instructions, beside those of the repository |
+//! | `.grok/config.toml` | switches off what calls home, and holds the rules of the permission mode |
+//!
+//! MCP servers go over the protocol. `GROK_FOLDER_TRUST=0` lets the repository's own instructions count.
+//!
+//! # What it does in its own way
+//! Beside the protocol it tells much in `_x.ai/…`: the tokens of each response (which count when a turn ends without its
+//! result), retries and why they failed, and that it took up a message. It asks the user by `_x.ai/ask_user_question`.
+//! Its plan mode stops no tool, so it counts as not there.
+
+mod dialect;
+mod plan;
+
+use std::collections::BTreeMap;
+
+use super::acp::AcpCodec;
+use super::{
+    BackendKind, Capabilities, Codec, GROK, Harness, HostVariable, LaunchPlan, LaunchRequest, Program,
+    Readiness,
+};
+use crate::api::{ApiError, AuthKind, Effort, ErrorCode, PermissionMode};
+
+const API_KEY: &str = "XAI_API_KEY";
+
+const HOST_VARIABLES: &[HostVariable] = &[
+    HostVariable { name: API_KEY, auth: AuthKind::ApiKey },
+    HostVariable { name: "GROK_CODE_XAI_API_KEY", auth: AuthKind::ApiKey },
+    HostVariable { name: "GROK_XAI_API_BASE_URL", auth: AuthKind::None },
+];
+
+/// See the module.
+pub(super) struct Grok;
+
+impl Harness for Grok {
+    fn id(&self) -> &'static str {
+        "grok"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            kind: BackendKind::Agent,
+            resume: true,
+            queue: true,
+            steer: false,
+            interrupt: true,
+            requests: true,
+            mcp: true,
+            models: true,
+            efforts: true,
+            cost: false,
+            argv: false,
+        }
+    }
+
+    fn program(&self) -> Option<&'static Program> {
+        Some(&GROK)
+    }
+
+    fn host_variables(&self) -> &'static [HostVariable] {
+        HOST_VARIABLES
+    }
+
+    fn readiness(&self, credentials: &BTreeMap<String, String>) -> Readiness {
+        let has = |name: &str| credentials.get(name).is_some_and(|value| !value.trim().is_empty());
+        match HOST_VARIABLES.iter().find(|v| v.auth != AuthKind::None && has(v.name)) {
+            Some(found) => {
+                Readiness { auth: found.auth, ready: true, reason: format!("uses {}", found.name) }
+            }
+            None => Readiness {
+                auth: AuthKind::None,
+                ready: false,
+                reason: format!("no credentials: set {API_KEY} in the daemon's environment"),
+            },
+        }
+    }
+
+    fn default_model(&self) -> &'static str {
+        ""
+    }
+
+    fn check_model(&self, model: Option<&str>, effort: Option<Effort>) -> Result<Option<String>, ApiError> {
+        if effort == Some(Effort::Max) {
+            return Err(ApiError::new(ErrorCode::ModelMismatch, "Grok Build has no effort `max`")
+                .field("effort")
+                .hint("use low, medium, high or xhigh"));
+        }
+        match model {
+            Some(model) if !is_grok_model(model) => Err(ApiError::new(
+                ErrorCode::ModelMismatch,
+                format!("`{model}` is not a model of Grok Build"),
+            )
+            .field("model")
+            .hint("use a name such as `grok-4.6`, or leave it out for the CLI's own choice")),
+            _ => Ok(None),
+        }
+    }
+
+    fn permission_modes(&self) -> &'static [PermissionMode] {
+        &[PermissionMode::Default, PermissionMode::AcceptEdits, PermissionMode::Bypass]
+    }
+
+    fn plan(&self, request: &LaunchRequest) -> Result<LaunchPlan, ApiError> {
+        plan::plan(self, request)
+    }
+
+    fn codec(&self) -> Box<dyn Codec + Send> {
+        Box::new(AcpCodec::new(&dialect::Grok))
+    }
+}
+
+/// A name with `grok` in it; gateways add prefixes.
+fn is_grok_model(model: &str) -> bool {
+    let legal = !model.starts_with('-')
+        && model.len() <= 200
+        && model.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/@".contains(c));
+    legal && model.contains("grok")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_own_models_pass_and_others_are_refused() {
+        for model in ["grok-4.6", "grok-code-fast-1", "xai/grok-4.5"] {
+            assert_eq!(Grok.check_model(Some(model), Some(Effort::High)), Ok(None), "{model}");
+        }
+        for model in ["", "gpt-5", "gemini-2.5-pro", "sonnet", "--grok", "grok 4", "grok\n"] {
+            let error = Grok.check_model(Some(model), None).unwrap_err();
+            assert_eq!(
+                (error.code, error.field.as_deref()),
+                (ErrorCode::ModelMismatch, Some("model")),
+                "{model}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_effort_that_it_does_not_have_is_refused() {
+        assert_eq!(Grok.check_model(None, Some(Effort::Xhigh)), Ok(None));
+        let error = Grok.check_model(None, Some(Effort::Max)).unwrap_err();
+        assert_eq!((error.code, error.field.as_deref()), (ErrorCode::ModelMismatch, Some("effort")));
+    }
+
+    #[test]
+    fn a_key_makes_it_ready_and_none_is_explained() {
+        let with = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        for name in [API_KEY, "GROK_CODE_XAI_API_KEY"] {
+            let readiness = Grok.readiness(&with(name, "k"));
+            assert!(readiness.ready && readiness.reason.contains(name));
+        }
+        for nothing in [with(API_KEY, " "), with("GROK_XAI_API_BASE_URL", "http://x"), BTreeMap::new()] {
+            let readiness = Grok.readiness(&nothing);
+            assert!(!readiness.ready && readiness.reason.contains(API_KEY));
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What the agents that speak ACP are started with: argv, environment, files and the codec's state as values.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+use std::collections::BTreeMap;
+
+use sandboxed_domain::api::{Effort, ErrorCode, PermissionMode};
+use sandboxed_domain::harness::{LaunchPlan, LaunchRequest, McpServer, StdinMode, find};
+use serde_json::{Value, json};
+
+const SECRET: &str = "sk-s3cret";
+
+fn vars(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn request(program: &[&str], credentials: &[(&str, &str)]) -> LaunchRequest {
+    LaunchRequest {
+        program: program.iter().map(|part| (*part).to_owned()).collect(),
+        cwd: "/work/tree".to_owned(),
+        mission_dir: "/missions/m1".to_owned(),
+        session_id: "s-1".to_owned(),
+        resume: false,
+        model: None,
+        effort: None,
+        permission: PermissionMode::Bypass,
+        mcp_servers: vec![McpServer {
+            name: "orchestrator".to_owned(),
+            command: "/opt/bin/mcp".to_owned(),
+            args: vec!["--worker".to_owned()],
+            env: vars(&[("SOCKET", "/run/s")]),
+        }],
+        instructions: "# You are a worker\n".to_owned(),
+        credentials: vars(credentials),
+        env: vars(&[("MY", "1"), ("HOME", "/root"), ("PATH", "/my/bin")]),
+        command: Vec::new(),
+        prompt: String::new(),
+    }
+}
+
+fn plan(harness: &str, request: &LaunchRequest) -> LaunchPlan {
+    let plan = find(harness).unwrap().plan(request).unwrap();
+    assert_eq!((plan.stdin, plan.stdout_is_protocol), (StdinMode::Protocol, true));
+    assert_eq!(plan.cwd, "/work/tree");
+    assert_eq!(
+        (plan.env["HOME"].as_str(), plan.env["TMPDIR"].as_str()),
+        ("/missions/m1", "/missions/m1/tmp")
+    );
+    assert_eq!((plan.env["MY"].as_str(), plan.env["PATH"].as_str()), ("1", "/my/bin"));
+    for file in &plan.files {
+        assert!(file.path.starts_with("/missions/m1/"), "{}", file.path);
+        assert_eq!((file.mode, file.keep_existing), (0o600, false), "{}", file.path);
+    }
+    plan
+}
+
+fn file<'a>(plan: &'a LaunchPlan, path: &str) -> &'a str {
+    &plan.files.iter().find(|file| file.path == format!("/missions/m1/{path}")).unwrap().content
+}
+
+/// Environment of the MCP server in the codec's state.
+fn server_env(plan: &LaunchPlan) -> BTreeMap<String, String> {
+    let server = &plan.codec["setup"]["mcp_servers"][0];
+    assert_eq!(
+        (&server["name"], &server["command"], &server["args"]),
+        (&json!("orchestrator"), &json!("/opt/bin/mcp"), &json!(["--worker"]))
+    );
+    let pairs = server["env"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    pairs.map(|pair| (text(&pair["name"]), text(&pair["value"]))).collect()
+}
+
+const GROK: &[&str] = &["/opt/harness/grok"];
+const GROK_KEY: &[(&str, &str)] = &[("XAI_API_KEY", SECRET), ("OTHER_SECRET", "x")];
+
+#[test]
+fn grok_is_started_as_an_agent_of_its_own() {
+    let plan = plan("grok", &request(GROK, GROK_KEY));
+    assert_eq!(plan.argv.join(" "), "/opt/harness/grok agent --no-leader --always-approve stdio");
+    for (name, value) in
+        [("GROK_HOME", "/missions/m1/.grok"), ("GROK_FOLDER_TRUST", "0"), ("XAI_API_KEY", SECRET)]
+    {
+        assert_eq!(plan.env[name], value, "{name}");
+    }
+    for absent in ["OTHER_SECRET", "GROK_XAI_API_BASE_URL", "GROK_CODE_XAI_API_KEY"] {
+        assert!(!plan.env.contains_key(absent), "{absent}");
+    }
+    assert_eq!(file(&plan, ".grok/AGENTS.md"), "# You are a worker\n");
+    let config = file(&plan, ".grok/config.toml");
+    for line in ["auto_update = false", "telemetry = \"off\"", "allow = [\"MCPTool(orchestrator__*)\"]"] {
+        assert!(config.contains(line), "{line} is missing in {config}");
+    }
+    assert_eq!(plan.codec["setup"]["auth"], "xai.api_key");
+    assert_eq!(plan.codec["setup"]["session"], "new");
+    assert_eq!(
+        server_env(&plan),
+        vars(&[("SOCKET", "/run/s"), ("XAI_API_KEY", ""), ("GROK_CODE_XAI_API_KEY", "")])
+    );
+}
+
+#[test]
+fn grok_resumes_with_model_effort_and_mode_when_given() {
+    let resumed = LaunchRequest {
+        resume: true,
+        model: Some("grok-4.6".to_owned()),
+        effort: Some(Effort::Xhigh),
+        permission: PermissionMode::AcceptEdits,
+        ..request(GROK, GROK_KEY)
+    };
+    let plan = plan("grok", &resumed);
+    assert_eq!(
+        plan.argv.join(" "),
+        "/opt/harness/grok agent --no-leader --model grok-4.6 --reasoning-effort xhigh stdio"
+    );
+    assert_eq!(plan.codec["setup"]["session"], json!({"resume": "s-1"}));
+    assert!(file(&plan, ".grok/config.toml").contains("allow = [\"MCPTool(orchestrator__*)\", \"Edit\"]"));
+    let asking = LaunchRequest { permission: PermissionMode::Default, ..resumed };
+    let plan = self::plan("grok", &asking);
+    assert!(!plan.argv.contains(&"--always-approve".to_owned()));
+    assert!(!file(&plan, ".grok/config.toml").contains("Edit"));
+}
+
+/// What the host may give each.
+const VARIABLES: &[(&str, &[&str], &[&str])] =
+    &[("grok", GROK, &["XAI_API_KEY", "GROK_CODE_XAI_API_KEY", "GROK_XAI_API_BASE_URL"])];
+
+#[test]
+fn a_worker_can_neither_add_nor_redirect_credentials() {
+    for (harness, program, variables) in VARIABLES {
+        let env: Vec<_> = variables.iter().map(|name| (*name, "http://evil")).collect();
+        let plan = plan(
+            harness,
+            &LaunchRequest {
+                env: vars(&[&env[..], &[("MY", "1"), ("PATH", "/my/bin")]].concat()),
+                ..request(program, &[])
+            },
+        );
+        for name in *variables {
+            assert!(!plan.env.contains_key(*name), "{harness}: {name}");
+        }
+    }
+}
+
+/// Their plan mode, if there is one, does not do what the mode says.
+const WITHOUT_PLAN: &[&str] = &["grok"];
+
+#[test]
+fn what_an_agent_does_not_have_is_refused() {
+    let foreign = [("grok", "gpt-5"), ("grok", "gemini-2.5-pro")];
+    for (harness, model) in foreign {
+        let request = LaunchRequest { model: Some(model.to_owned()), ..request(&["x"], &[]) };
+        let error = find(harness).unwrap().plan(&request).unwrap_err();
+        assert_eq!((error.code, error.field.as_deref()), (ErrorCode::ModelMismatch, Some("model")));
+    }
+    for harness in WITHOUT_PLAN {
+        assert!(!find(harness).unwrap().permission_modes().contains(&PermissionMode::Plan), "{harness}");
+        let request = LaunchRequest { permission: PermissionMode::Plan, ..request(&["x"], &[]) };
+        let error = find(harness).unwrap().plan(&request).unwrap_err();
+        assert_eq!(
+            (error.code, error.field.as_deref()),
+            (ErrorCode::NotAvailable, Some("permission_mode")),
+            "{harness}"
+        );
+    }
+}
