@@ -159,7 +159,6 @@ fn backends_models_and_missing_features_are_refused_with_a_hint() {
         (json!({"backend": "command", "model": "sonnet"}), ModelMismatch, "model"),
         (json!({"backend": "command", "effort": "low"}), ModelMismatch, "effort"),
         (json!({"budget_usd": 1.5}), NotAvailable, "budget_usd"),
-        (json!({"isolation": "fork"}), NotAvailable, "isolation"),
     ] {
         let error = worker_spec(&spec(changes), 7).unwrap_err();
         assert_eq!((error.code, error.field), (code, Some(format!("workers[7].{field}"))));

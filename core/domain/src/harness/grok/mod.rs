@@ -7,6 +7,7 @@
 //! | file in the mission's directory | how it comes into force |
 //! |---|---|
 //! | `.grok/AGENTS.md` | read as the user's instructions, beside those of the repository |
+//! | `.grok/skills/` | the user's skills |
 //! | `.grok/config.toml` | switches off what calls home, and holds the rules of the permission mode |
 //!
 //! MCP servers go over the protocol. `GROK_FOLDER_TRUST=0` lets the repository's own instructions count.
@@ -105,6 +106,10 @@ impl Harness for Grok {
 
     fn permission_modes(&self) -> &'static [PermissionMode] {
         &[PermissionMode::Default, PermissionMode::AcceptEdits, PermissionMode::Bypass]
+    }
+
+    fn skills_dir(&self) -> Option<&'static str> {
+        Some(".grok/skills")
     }
 
     fn plan(&self, request: &LaunchRequest) -> Result<LaunchPlan, ApiError> {
