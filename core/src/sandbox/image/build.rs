@@ -47,6 +47,8 @@ pub(super) async fn build(
         Ok(mut child) => follow(&mut child, &mut log, &log_path, patience, &mut progress).await,
         Err(error) => Err(error),
     };
+    // In the recipe as well, so nobody needs it any more.
+    let _ = fs::remove_file(&script);
     let finished = match built {
         Ok(()) => blocking(move || finish(&rootfs)).await,
         Err(error) => Err(error),
