@@ -1,7 +1,5 @@
 //! Claude Code.
 
-use std::time::Duration;
-
 use sandboxed_testkit::cli::Cli;
 
 use super::{STUB, Subject};
@@ -18,7 +16,6 @@ pub const CLAUDECODE: Subject = Subject {
     model: "claude-sonnet-4-5",
     foreign_model: "gpt-5",
     context_file: "CLAUDE.md",
-    start: Duration::from_secs(4),
     strays: &[],
     differences: &[],
 };

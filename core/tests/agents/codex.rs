@@ -1,7 +1,5 @@
 //! Codex.
 
-use std::time::Duration;
-
 use sandboxed_testkit::cli::Cli;
 
 use super::{Behaviour, Subject};
@@ -18,7 +16,6 @@ pub const CODEX: Subject = Subject {
     model: "gpt-5.5",
     foreign_model: "claude-sonnet-4-5",
     context_file: "AGENTS.md",
-    start: Duration::from_secs(4),
     strays: &[],
     differences: &[(Behaviour::Cost, "tells tokens only, no cost")],
 };

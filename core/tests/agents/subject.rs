@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::Deref;
-use std::time::Duration;
 
 use sandboxed_testkit::cli::Cli;
 use serde_json::{Value, json};
@@ -37,8 +36,6 @@ pub struct Subject {
     pub foreign_model: &'static str,
     /// File in a repository in which it looks for instructions.
     pub context_file: &'static str,
-    /// Time that a turn needs to get to its tool on a busy machine; a turn is given this much before it is late.
-    pub start: Duration,
     /// Requests that it makes for no good reason, `METHOD path`.
     pub strays: &'static [&'static str],
     /// What it does otherwise than the table says, and why. A test holds each of them.
