@@ -4,10 +4,12 @@
 pub mod app;
 pub mod cli;
 pub mod daemon;
-pub mod git;
 pub mod harness;
 pub mod http;
 pub mod mission;
 pub mod sandbox;
 pub mod store;
 pub mod workspace;
+
+/// Worktrees, facts and diffs: a package of its own, because agents' tools read repositories with the same care.
+pub use sandboxed_git as git;

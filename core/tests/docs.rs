@@ -56,8 +56,15 @@ fn settings(text: &str) -> BTreeSet<String> {
 
 /// Settings in the sources of what ships.
 fn settings_in_code() -> BTreeSet<String> {
-    let folders =
-        ["core/src", "core/client/src", "core/domain/src", "core/runner/src", "mcp-orchestrator/src"];
+    let folders = [
+        "core/src",
+        "core/git/src",
+        "core/client/src",
+        "core/domain/src",
+        "core/runner/src",
+        "mcp-orchestrator/src",
+        "workspace-mcp/src",
+    ];
     let sources = folders.iter().flat_map(|folder| files(folder, ".rs"));
     sources.flat_map(|(_, text)| settings(&code(&text, true))).collect()
 }
@@ -180,7 +187,10 @@ fn every_relative_link_leads_to_a_file() {
 #[test]
 fn every_path_in_the_architecture_exists() {
     for word in read("docs/architecture.md").split('`').skip(1).step_by(2) {
-        if ["core/", "mcp-orchestrator/", "skills/", "docs/"].iter().any(|start| word.starts_with(start)) {
+        if ["core/", "mcp-orchestrator/", "workspace-mcp/", "skills/", "docs/"]
+            .iter()
+            .any(|start| word.starts_with(start))
+        {
             assert!(root().join(word).exists(), "docs/architecture.md names {word}");
         }
     }

@@ -23,12 +23,13 @@ const LAYERS: &[&[&str]] = &[
 /// Packages, and what of ours each may depend on (tests aside).
 const PACKAGES: &[(&str, &[&str])] = &[
     ("core/domain", &[]),
+    ("core/git", &["sandboxed-domain"]),
     ("core/client", &["sandboxed-domain"]),
     ("core/runner", &[]),
     ("core/testkit", &[]),
     ("mcp-orchestrator", &["sandboxed-client", "sandboxed-domain"]),
-    ("workspace-mcp", &["sandbox-runner"]),
-    ("core", &["sandbox-runner", "sandboxed-client", "sandboxed-domain"]),
+    ("workspace-mcp", &["sandbox-runner", "sandboxed-domain", "sandboxed-git"]),
+    ("core", &["sandbox-runner", "sandboxed-client", "sandboxed-domain", "sandboxed-git"]),
 ];
 
 /// Packages that the domain does not touch: a rule that needs one of them is given its answer instead.

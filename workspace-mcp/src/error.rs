@@ -42,6 +42,12 @@ pub enum Code {
     ReadOnly,
     /// A regular expression or glob that cannot be used.
     BadPattern,
+    /// No repository holds the path.
+    NotARepository,
+    /// A name that means no commit.
+    UnknownRevision,
+    /// A repository cannot be read.
+    GitFailed,
     /// No job has this id.
     UnknownJob,
     /// The job has ended.
@@ -152,6 +158,9 @@ const fn usual_hint(code: Code) -> &'static str {
         Code::DiskFull => "make room first, then call again",
         Code::ReadOnly => "write to another place",
         Code::BadPattern => "mend the pattern; literal=true takes it as plain text",
+        Code::NotARepository => "name a directory of a repository; list_files shows what is there",
+        Code::UnknownRevision => "git_log shows commits, branches and tags",
+        Code::GitFailed => "look with git and run_command",
         Code::UnknownJob => "list_jobs shows those that are known",
         Code::JobEnded => "read_output has what it wrote; start it again with run_command",
         Code::TooManyJobs => "end some with signal_job; list_jobs shows them",

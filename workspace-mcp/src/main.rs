@@ -1,12 +1,14 @@
-//! `workspace-mcp`: the files and commands of one workspace over MCP. stdout belongs to the protocol; talk goes to
+//! `workspace-mcp`: the files, repositories and commands of one workspace over MCP. stdout belongs to the protocol; talk goes to
 //! stderr.
 
 mod answer;
 mod arguments;
 mod error;
 mod files;
+mod git;
 mod http;
 mod jobs;
+mod large;
 mod progress;
 mod resources;
 mod root;

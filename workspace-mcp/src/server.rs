@@ -20,6 +20,7 @@ use crate::error::{Problem, Result};
 use crate::files::{
     self, delete_file, edit_file, list_files, move_file, read_file, search_files, write_file,
 };
+use crate::git::{git_diff, git_log, git_status};
 use crate::jobs::Jobs;
 use crate::progress::Progress;
 use crate::root::Root;
@@ -106,6 +107,9 @@ impl Server {
                 };
                 self.files(arguments, progress, act).await?
             }
+            "git_status" => self.files(arguments, progress, git_status).await?,
+            "git_diff" => self.files(arguments, progress, git_diff).await?,
+            "git_log" => self.files(arguments, progress, git_log).await?,
             "run_command" => jobs.run(&parse(arguments)?, progress).await?,
             "read_output" => jobs.read(&parse(arguments)?, progress).await?,
             "send_input" => jobs.input(&parse(arguments)?, progress).await?,

@@ -14,14 +14,15 @@ use crate::files::{
     DeleteParams, DeleteResponse, EditParams, EditResponse, ListParams, MoveParams, MoveResponse, ReadParams,
     SearchParams, WriteParams, WriteResponse,
 };
+use crate::git::{DiffParams, LogParams, StatusParams};
 use crate::jobs::{
     InputParams, JobView, ListJobsParams, ListJobsResponse, OutputParams, RunParams, SignalParams,
 };
 
 /// What a client's model reads first. Codex shows about the first 250 characters.
 pub const INSTRUCTIONS: &str = "\
-Files and commands of one workspace; paths are relative to it. list_files and search_files find, read_file reads, \
-edit_file changes. run_command waits up to yield_seconds, then it goes on as a job: read_output, send_input, signal_job.
+Files, commands and git of one workspace; paths are relative to it. list_files and search_files find, read_file reads, \
+edit_file changes, git_diff verifies. run_command waits yield_seconds, then it is a job: read_output, send_input, signal_job.
 
 Prefer edit_file to writing a file anew. Answers are bounded: what is cut says how to go on (offset) or where the whole \
 is, as a path in the workspace. Deleted files are in .workspace-mcp/trash for 14 days. A command that runs on, such as a \
@@ -45,6 +46,7 @@ enum Effect {
 /// When a schema cannot be made.
 pub fn list() -> Result<Vec<Tool>, String> {
     let mut tools = files()?;
+    tools.extend(git()?);
     tools.extend(jobs()?);
     Ok(tools)
 }
@@ -100,6 +102,33 @@ fn files() -> Result<Vec<Tool>, String> {
             "Moves a file or a whole directory into the workspace's trash and says where it is there; with permanently \
              it is gone.",
             Changes,
+        )?,
+    ])
+}
+
+fn git() -> Result<Vec<Tool>, String> {
+    use Effect::Reads;
+    Ok(vec![
+        text::<StatusParams>(
+            "git_status",
+            "Status of a repository",
+            "Branch, commit, ahead and behind, what is staged, changed and untracked (letters as in git status --short), and \
+             the repository's worktrees. Reads only; to change something use git with run_command.",
+            Reads,
+        )?,
+        text::<DiffParams>(
+            "git_diff",
+            "Difference",
+            "What differs between a commit (default HEAD) and the files, what is staged, or another commit, as unified \
+             text in pages. summary=true tells only files with counts. Untracked files are in git_status.",
+            Reads,
+        )?,
+        text::<LogParams>(
+            "git_log",
+            "Commits",
+            "Commits, newest first: id, time, author, branches and tags, first line of the message; of a path only those \
+             that changed it. messages=true shows whole messages.",
+            Reads,
         )?,
     ])
 }
@@ -212,7 +241,7 @@ mod tests {
     #[test]
     fn every_description_is_under_300_characters_and_every_hint_is_set() {
         let tools = list().unwrap();
-        assert!(tools.len() <= 15);
+        assert!(tools.len() <= 16);
         for tool in tools {
             let length = tool.description.unwrap().chars().count();
             assert!((60..300).contains(&length), "{}: {length}", tool.name);

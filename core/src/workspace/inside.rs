@@ -20,6 +20,9 @@ const OWN: &str = "/opt/sandboxed-sh/own";
 /// Where the installed programs are bound.
 const INSTALLED: &str = "/opt/sandboxed-sh/clis";
 
+/// Programs of this project that runs may call: servers of tools.
+const TOOLS: [&str; 2] = ["mcp-orchestrator", "workspace-mcp"];
+
 /// What a run of `harness` has to call, as it sees it: an interpreter before its script. Empty when it needs none.
 ///
 /// # Errors
@@ -93,8 +96,9 @@ pub fn program_binds(programs: &Programs) -> Result<Vec<Bind>, ApiError> {
     // Its owner is root inside: to others the directory is closed.
     let all = Bind { idmap: IdMap::RootIdmap, ..bind(cache.to_owned(), INSTALLED.into()) };
     let mut binds = vec![all];
-    let ours = own_program("mcp-orchestrator");
-    binds.extend(ours.ok().map(|path| bind(path, Path::new(PROGRAMS).join("mcp-orchestrator"))));
+    for name in TOOLS {
+        binds.extend(own_program(name).ok().map(|path| bind(path, Path::new(PROGRAMS).join(name))));
+    }
     let users = registry().iter().filter_map(|harness| harness.program()).flat_map(Program::with_interpreter);
     for found in users.filter_map(|program| programs.find(program).ok()).flatten() {
         let (target, _) = place(&found);

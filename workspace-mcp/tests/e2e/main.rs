@@ -9,6 +9,7 @@
 
 mod escape;
 mod files;
+mod git;
 mod jobs;
 mod lifetime;
 mod protocol;

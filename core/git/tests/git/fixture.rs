@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use sandboxed_core::git::{self, CreatedWorktree, Result, WorktreeRequest};
+use sandboxed_git::{self as git, CreatedWorktree, Result, WorktreeRequest};
 
 /// Runs git without the machine's own configuration.
 pub fn git_raw(dir: &Path, args: &[&str]) -> Output {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use sandboxed_core::git::{GitError, MergeKind, Merged, merge_branch};
+use sandboxed_git::{GitError, MergeKind, Merged, merge_branch};
 
 use crate::fixture::{Lab, commit, git, write};
 

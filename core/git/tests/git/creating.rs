@@ -5,8 +5,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
-use sandboxed_core::git::{self as ours, GitError, Route, Spares, WorktreeRequest};
 use sandboxed_domain::api::ErrorCode;
+use sandboxed_git::{self as ours, GitError, Route, Spares, WorktreeRequest};
 
 use crate::fixture::{Lab, git, git_raw, write};
 

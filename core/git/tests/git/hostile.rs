@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use sandboxed_core::git::{self as ours, GitError, KeptBecause, Removal, Spares};
+use sandboxed_git::{self as ours, GitError, KeptBecause, Removal, Spares};
 
 use crate::fixture::{Lab, commit, git_raw, write};
 

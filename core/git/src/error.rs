@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sandboxed_domain::api::{ApiError, ErrorCode};
 
 /// Result of every function of this module.
-pub type Result<T> = std::result::Result<T, GitError>;
+pub type Result<T, E = GitError> = std::result::Result<T, E>;
 
 /// An error of the git layer.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use sandboxed_core::git::{CreatedWorktree, KeptBecause, Removal, remove};
+use sandboxed_git::{CreatedWorktree, KeptBecause, Removal, remove};
 
 use crate::fixture::{Lab, commit, git, git_raw, write};
 

@@ -85,9 +85,14 @@ fn file_text(
 ) -> std::result::Result<String, git2::Error> {
     let name = Path::new(std::ffi::OsStr::from_bytes(path));
     let old = base.map_or(Ok(Content::Missing), |tree| blob_of(repo, tree, name))?;
-    let new = workdir.content(path, MAX_TEXT);
+    compare(path, &old, &workdir.content(path, MAX_TEXT))
+}
+
+/// The difference of two contents of one file.
+pub(super) fn compare(path: &[u8], old: &Content, new: &Content) -> std::result::Result<String, git2::Error> {
+    let name = Path::new(std::ffi::OsStr::from_bytes(path));
     let shown = String::from_utf8_lossy(path);
-    let (old, new) = match (side(&old), side(&new)) {
+    let (old, new) = match (side(old), side(new)) {
         (Some(old), Some(new)) => (old, new),
         _ => return Ok(format!("diff --git a/{shown} b/{shown}\nbinary or larger than {MAX_TEXT} bytes\n")),
     };
@@ -113,16 +118,25 @@ fn side(content: &Content) -> Option<Option<&[u8]>> {
     }
 }
 
-fn blob_of(repo: &Repository, tree: &Tree<'_>, name: &Path) -> std::result::Result<Content, git2::Error> {
+pub(super) fn blob_of(
+    repo: &Repository,
+    tree: &Tree<'_>,
+    name: &Path,
+) -> std::result::Result<Content, git2::Error> {
     let Ok(entry) = tree.get_path(name) else { return Ok(Content::Missing) };
     if entry.kind() != Some(git2::ObjectType::Blob) {
         return Ok(Content::Other);
     }
-    let (size, _) = repo.odb()?.read_header(entry.id())?;
+    content_of(repo, entry.id())
+}
+
+/// The bytes of a blob that is small enough to be shown.
+pub(super) fn content_of(repo: &Repository, blob: Oid) -> std::result::Result<Content, git2::Error> {
+    let (size, _) = repo.odb()?.read_header(blob)?;
     if size as u64 > MAX_TEXT {
         return Ok(Content::TooLarge);
     }
-    Ok(Content::Bytes(repo.find_blob(entry.id())?.content().to_vec()))
+    Ok(Content::Bytes(repo.find_blob(blob)?.content().to_vec()))
 }
 
 /// Says after the first line what kind of change it is; libgit2 does not know, comparing two buffers.

@@ -26,9 +26,51 @@ const MAX_HASHED: u64 = 64 * 1024 * 1024;
 /// Bit of an index entry whose file a sparse checkout leaves out.
 const SKIP_WORKTREE: u16 = 1 << 14;
 
+/// How a file differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ChangeKind {
+    /// It is new.
+    Added,
+    /// Content or mode is another.
+    Modified,
+    /// It is gone.
+    Deleted,
+    /// It became a link, or a link became a file.
+    TypeChanged,
+    /// A merge left it undecided.
+    Conflicted,
+}
+
+impl ChangeKind {
+    /// The letter that `git status --short` has for it.
+    pub const fn letter(self) -> char {
+        match self {
+            Self::Added => 'A',
+            Self::Modified => 'M',
+            Self::Deleted => 'D',
+            Self::TypeChanged => 'T',
+            Self::Conflicted => 'U',
+        }
+    }
+
+    fn of(delta: git2::Delta) -> Self {
+        match delta {
+            git2::Delta::Added | git2::Delta::Copied => Self::Added,
+            git2::Delta::Deleted => Self::Deleted,
+            git2::Delta::Typechange => Self::TypeChanged,
+            git2::Delta::Conflicted => Self::Conflicted,
+            _ => Self::Modified,
+        }
+    }
+}
+
 /// Paths that differ.
 #[derive(Debug, Default)]
 pub(super) struct Status {
+    /// What the index has and HEAD has otherwise.
+    pub staged: BTreeMap<Vec<u8>, ChangeKind>,
+    /// What the files have and the index has otherwise.
+    pub unstaged: BTreeMap<Vec<u8>, ChangeKind>,
     /// Tracked files that are changed, staged, deleted or in conflict.
     pub dirty: HashSet<Vec<u8>>,
     /// Files (and nested repositories, each as one) that git neither knows nor ignores.
@@ -62,10 +104,11 @@ pub(super) fn status(checkout: &Checkout, head: &Head) -> Result<Status> {
     let staged =
         checkout.repo.diff_tree_to_index(tree.as_ref(), Some(&index), Some(&mut options)).map_err(fail)?;
     for delta in staged.deltas() {
-        status.dirty.extend(
-            [delta.old_file(), delta.new_file()].iter().filter_map(|f| f.path_bytes()).map(<[u8]>::to_vec),
-        );
+        let files = [delta.old_file(), delta.new_file()];
+        let paths = files.iter().filter_map(|f| f.path_bytes()).map(<[u8]>::to_vec);
+        status.staged.extend(paths.map(|path| (path, ChangeKind::of(delta.status()))));
     }
+    status.dirty.extend(status.staged.keys().cloned());
     let index_time = index.path().and_then(|p| fs::metadata(p).ok()).map_or(0, |m| m.mtime());
     let tracked = index.iter().map(|e| (e.path.clone(), e)).collect();
     let workdir = Workdir::open(&checkout.workdir)?;
@@ -111,6 +154,7 @@ impl Scan<'_> {
         let expected = |e: &IndexEntry| e.mode != 0o160_000 && e.flags_extended & SKIP_WORKTREE == 0;
         let missing = self.tracked.iter().filter(|(path, e)| !seen.contains(*path) && expected(e));
         let missing: Vec<_> = missing.map(|(path, _)| path.clone()).collect();
+        self.status.unstaged.extend(missing.iter().map(|path| (path.clone(), ChangeKind::Deleted)));
         self.status.dirty.extend(missing);
         Ok(())
     }
@@ -168,6 +212,10 @@ impl Scan<'_> {
             && (entry.mtime.nanoseconds() == 0 || i64::from(entry.mtime.nanoseconds()) == stat.st_mtime_nsec)
             && entry.ino == stat.st_ino as u32;
         if !same_mode(stat, entry.mode, self.trust_mode) || (!unchanged && !self.same_content(path, entry)) {
+            let kind = |mode: u32| mode & libc::S_IFMT;
+            let other_kind = mode_of(stat).is_none_or(|found| kind(found) != kind(entry.mode));
+            let change = if other_kind { ChangeKind::TypeChanged } else { ChangeKind::Modified };
+            self.status.unstaged.insert(path.to_vec(), change);
             self.status.dirty.insert(path.to_vec());
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use sandboxed_core::git::{diff_page, facts};
+use sandboxed_git::{diff_page, facts};
 
 use crate::fixture::{Lab, commit, git, write};
 

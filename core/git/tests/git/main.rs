@@ -14,3 +14,5 @@ mod merging;
 mod parallel;
 #[cfg(test)]
 mod removing;
+#[cfg(test)]
+mod viewing;

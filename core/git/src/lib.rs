@@ -7,6 +7,7 @@
 //! - [`repository`]: which repository holds a path.
 //! - [`worktree`]: validate and create, one repository at a time; [`spare`] keeps trees ready in advance.
 //! - [`facts`], [`diff`]: what a worker did, from the real common directory and never from the worktree's `.git` file.
+//! - [`view`]: status, differences, history and worktrees of a repository, for whoever only looks.
 //! - [`remove`], [`merge`]: the two ways a worktree ends; neither loses work.
 //! - [`sample`]: a small repository to try things in.
 //!
@@ -29,6 +30,7 @@ pub mod repository;
 pub mod sample;
 pub mod spare;
 mod status;
+pub mod view;
 mod workdir;
 pub mod worktree;
 mod write;
@@ -41,4 +43,5 @@ pub use remove::{KeptBecause, Removal, remove, why_kept};
 pub use repository::{RepoInfo, discover, find_repositories};
 pub use sample::init_sample;
 pub use spare::Spares;
+pub use status::ChangeKind;
 pub use worktree::{CreatedWorktree, Route, Validated, WorktreeRequest, create, reclaim, validate};
