@@ -296,3 +296,85 @@ fn a_prompt_waits_for_the_servers_of_the_session() {
         assert_eq!(sent(&codec.decode_line(lines[1]))[0]["method"], "session/prompt");
     }
 }
+
+#[test]
+fn a_refused_call_is_over_when_the_agent_goes_on_and_told_once() {
+    let no = |codec: &mut Box<dyn Codec + Send>| {
+        let events = codec.decode_line(&permission(json!(0)));
+        let Some(HarnessEvent::Request { request_id, detail, .. }) = events.last() else {
+            panic!("{events:?}")
+        };
+        codec.encode_answer(request_id, detail, Decision::Deny, None).unwrap();
+    };
+    let results = |events: &[HarnessEvent]| {
+        let found = events.iter().filter_map(|event| match event {
+            HarnessEvent::ToolResult { id, result, is_error } => {
+                Some((id.clone(), result.clone(), *is_error))
+            }
+            _ => None,
+        });
+        found.collect::<Vec<_>>()
+    };
+    let end = result(4, json!({"stopReason": "end_turn"}));
+    // Nothing is told of it.
+    for next in [text("well"), end.clone()] {
+        let mut codec = at_work();
+        no(&mut codec);
+        assert_eq!(results(&codec.decode_line(&next)), [("c-1".to_owned(), json!("refused"), true)]);
+        assert_eq!(results(&codec.decode_line(&text("then"))), []);
+    }
+    // The agent tells it itself.
+    let mut codec = at_work();
+    no(&mut codec);
+    let told = json!({"sessionUpdate": "tool_call_update", "toolCallId": "c-1", "status": "failed", "rawOutput": "no"});
+    assert_eq!(results(&codec.decode_line(&update(told))), [("c-1".to_owned(), json!("no"), true)]);
+    assert_eq!(results(&codec.decode_line(&text("well"))), []);
+    assert_eq!(results(&codec.decode_line(&end)), []);
+}
+
+/// A codec that has asked for the session that it is to resume, as request 3.
+fn loading() -> Box<dyn Codec + Send> {
+    let mut codec = codec("gemini", &LaunchRequest { resume: true, ..request() });
+    codec.encode_user_message("m-1", "go on").unwrap();
+    codec.decode_line(&result(1, serde_json::from_str(HELLO).unwrap()));
+    let load = sent(&codec.decode_line(&result(2, json!({}))));
+    assert_eq!(load[0]["method"], "session/load");
+    assert_eq!(load[0]["params"]["sessionId"], format!(" {}", request().session_id));
+    codec
+}
+
+#[test]
+fn a_loaded_session_takes_its_prompt_after_its_history_and_keeps_its_id() {
+    let mut codec = loading();
+    for line in [text("old"), result(3, json!({})), text("older")] {
+        assert_eq!(codec.decode_line(&line), [HarnessEvent::Ignored], "{line}");
+    }
+    let ready = update(json!({"sessionUpdate": "available_commands_update", "availableCommands": []}));
+    let prompt = sent(&codec.decode_line(&ready));
+    assert_eq!(prompt[0]["method"], "session/prompt");
+    assert_eq!(prompt[0]["params"]["sessionId"], format!(" {}", request().session_id));
+    let events = codec.decode_line(&text("new"));
+    let Some(HarnessEvent::SessionStarted { session_id, .. }) = events.first() else { panic!("{events:?}") };
+    assert_eq!(*session_id, request().session_id);
+}
+
+#[test]
+fn a_session_that_is_not_there_begins_anew_and_another_refusal_ends_the_turn() {
+    for (code, anew) in [(-32603, true), (-32000, false), (-32602, false)] {
+        let error = message(json!({"id": 3, "error": {"code": code, "message": "no"}}));
+        let mut codec = loading();
+        let events = codec.decode_line(&error);
+        let warned = |event: &HarnessEvent| matches!(event, HarnessEvent::Warning { code, .. } if code == "session_lost");
+        assert_eq!(events.iter().any(warned), anew, "{code}: {events:?}");
+        if anew {
+            assert_eq!(sent(&events)[0]["method"], "session/new");
+            let prompt = sent(&codec.decode_line(&result(4, json!({"sessionId": "s-2"}))));
+            assert_eq!(
+                (&prompt[0]["method"], &prompt[0]["params"]["sessionId"]),
+                (&json!("session/prompt"), &json!("s-2"))
+            );
+        } else {
+            assert!(end(&events).2.is_some(), "{events:?}");
+        }
+    }
+}

@@ -120,9 +120,67 @@ fn grok_resumes_with_model_effort_and_mode_when_given() {
     assert!(!file(&plan, ".grok/config.toml").contains("Edit"));
 }
 
+const GEMINI: &[&str] = &["/opt/harness/node", "/opt/harness/gemini/bundle/gemini.js"];
+const GEMINI_KEY: &[(&str, &str)] = &[("GEMINI_API_KEY", SECRET), ("OTHER_SECRET", "x")];
+
+#[test]
+fn gemini_is_started_by_its_interpreter_in_a_home_of_its_own() {
+    let plan = plan("gemini", &request(GEMINI, GEMINI_KEY));
+    assert_eq!(plan.argv.join(" "), format!("{} --acp --approval-mode yolo", GEMINI.join(" ")));
+    for (name, value) in [
+        ("GEMINI_CLI_HOME", "/missions/m1"),
+        ("GEMINI_CLI_TRUST_WORKSPACE", "true"),
+        ("GEMINI_CLI_NO_RELAUNCH", "true"),
+        ("GEMINI_API_KEY", SECRET),
+    ] {
+        assert_eq!(plan.env[name], value, "{name}");
+    }
+    for absent in ["OTHER_SECRET", "GOOGLE_GEMINI_BASE_URL"] {
+        assert!(!plan.env.contains_key(absent), "{absent}");
+    }
+    assert_eq!(file(&plan, ".gemini/GEMINI.md"), "# You are a worker\n");
+    let settings: Value = serde_json::from_str(file(&plan, ".gemini/settings.json")).unwrap();
+    for (pointer, value) in [
+        ("/security/auth/selectedType", json!("gemini-api-key")),
+        ("/privacy/usageStatisticsEnabled", json!(false)),
+        ("/general/enableAutoUpdate", json!(false)),
+        ("/general/maxAttempts", json!(2)),
+        ("/general/sessionRetention/enabled", json!(false)),
+    ] {
+        assert_eq!(settings.pointer(pointer), Some(&value), "{pointer}");
+    }
+    let rule =
+        "[[rule]]\nmcpName = \"orchestrator\"\ntoolName = \"*\"\ndecision = \"allow\"\npriority = 999\n";
+    assert_eq!(file(&plan, ".gemini/policies/sandboxed-sh.toml"), rule);
+    assert_eq!(plan.codec["setup"]["auth"], "gemini-api-key");
+    assert_eq!(plan.codec["setup"]["session"], "new");
+    assert_eq!(server_env(&plan), vars(&[("SOCKET", "/run/s"), ("GEMINI_API_KEY", "")]));
+}
+
+#[test]
+fn gemini_resumes_with_model_and_mode_when_given() {
+    for (permission, mode) in [
+        (PermissionMode::Bypass, "yolo"),
+        (PermissionMode::AcceptEdits, "auto_edit"),
+        (PermissionMode::Default, "default"),
+    ] {
+        let resumed = LaunchRequest {
+            resume: true,
+            model: Some("gemini-2.5-pro".to_owned()),
+            permission,
+            ..request(GEMINI, GEMINI_KEY)
+        };
+        let plan = plan("gemini", &resumed);
+        assert_eq!(plan.argv[2..].join(" "), format!("--acp --approval-mode {mode} --model gemini-2.5-pro"));
+        assert_eq!(plan.codec["setup"]["session"], json!({"resume": "s-1"}));
+    }
+}
+
 /// What the host may give each.
-const VARIABLES: &[(&str, &[&str], &[&str])] =
-    &[("grok", GROK, &["XAI_API_KEY", "GROK_CODE_XAI_API_KEY", "GROK_XAI_API_BASE_URL"])];
+const VARIABLES: &[(&str, &[&str], &[&str])] = &[
+    ("gemini", GEMINI, &["GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL"]),
+    ("grok", GROK, &["XAI_API_KEY", "GROK_CODE_XAI_API_KEY", "GROK_XAI_API_BASE_URL"]),
+];
 
 #[test]
 fn a_worker_can_neither_add_nor_redirect_credentials() {
@@ -142,11 +200,11 @@ fn a_worker_can_neither_add_nor_redirect_credentials() {
 }
 
 /// Their plan mode, if there is one, does not do what the mode says.
-const WITHOUT_PLAN: &[&str] = &["grok"];
+const WITHOUT_PLAN: &[&str] = &["gemini", "grok"];
 
 #[test]
 fn what_an_agent_does_not_have_is_refused() {
-    let foreign = [("grok", "gpt-5"), ("grok", "gemini-2.5-pro")];
+    let foreign = [("grok", "gpt-5"), ("grok", "gemini-2.5-pro"), ("gemini", "grok-4.6")];
     for (harness, model) in foreign {
         let request = LaunchRequest { model: Some(model.to_owned()), ..request(&["x"], &[]) };
         let error = find(harness).unwrap().plan(&request).unwrap_err();

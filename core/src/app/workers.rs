@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::App;
 use super::caller::Identity;
 use crate::git;
-use crate::mission::{git_error, report, request_stop, resumed_with};
+use crate::mission::{git_error, report, request_stop, resumed_with, taken_up_with};
 use crate::store::blocking;
 use crate::store::{self, MissionQuery, MissionRow, Setbacks, StoreError, Tx};
 
@@ -272,6 +272,11 @@ impl App {
 
 /// Back into the queue: what the last turn left is cleared, its events stay.
 fn queue(tx: &mut Tx<'_>, row: &mut MissionRow, content: String) -> Result<String, StoreError> {
+    let parked = row.status == MissionStatus::RateLimited;
+    let content = match parked {
+        true => resumed_with(tx, row, content)?,
+        false => taken_up_with(tx, row, content)?,
+    };
     row.reported = None;
     row.verification = None;
     row.git = None;
@@ -280,11 +285,9 @@ fn queue(tx: &mut Tx<'_>, row: &mut MissionRow, content: String) -> Result<Strin
     row.stop_reason = None;
     row.last_turn = None;
     row.started_at = None;
-    let parked = row.status == MissionStatus::RateLimited;
     // Whoever resumes a parked one knows more of the limit than we do.
     row.setbacks = Setbacks { at_once: parked, ..Setbacks::default() };
     row.not_before = None;
-    let content = if parked { resumed_with(tx, row, content)? } else { content };
     store::transition(tx, row, MissionStatus::Pending, None)?;
     let message = enqueue_prompt(tx, row.id, content)?;
     store::save_mission(tx, row)?;

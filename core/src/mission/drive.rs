@@ -39,6 +39,8 @@ struct Drive<'a, 'b> {
     run: RunRow,
     codec: Box<dyn Codec + Send>,
     protocol: bool,
+    /// The end of its stdin is enough to end the process.
+    ends_with_stdin: bool,
     stdout: PathBuf,
     directory: PathBuf,
     sandbox: Option<Arc<Live>>,
@@ -73,7 +75,8 @@ pub(super) async fn drive(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Re
         .map_err(|source| StepError::Mission(lost(&directory, &source.to_string())))?;
     let sandbox = shared.workspaces.running(row.workspace_id).await;
     let limits = sandbox.as_ref().and_then(|sandbox| sandbox.watch_limits(&run.id.to_string()));
-    let mut codec = Actor::harness(&row)?.codec();
+    let harness = Actor::harness(&row)?;
+    let mut codec = harness.codec();
     if let Some(state) = row.codec_state.clone().filter(|_| run.kind == RunKind::Turn) {
         codec.restore(state);
     }
@@ -84,6 +87,7 @@ pub(super) async fn drive(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Re
     let mut drive = Drive {
         actor,
         protocol: run.plan.stdin_pipe && run.kind == RunKind::Turn,
+        ends_with_stdin: harness.ends_with_stdin(),
         stdout: directory.join(&run.plan.stdout_name),
         deadline: deadline(&row, &run),
         run,
@@ -249,7 +253,8 @@ impl Drive<'_, '_> {
             return;
         }
         let now = tokio::time::Instant::now();
-        if now >= *self.closing.get_or_insert(now + CLOSE_GRACE) {
+        let grace = if self.ends_with_stdin { CLOSE_GRACE } else { Duration::ZERO };
+        if now >= *self.closing.get_or_insert(now + grace) {
             self.ask_to_stop(sandbox, STOP_GRACE, "did not end when its turn was over").await;
         }
     }

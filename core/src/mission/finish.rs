@@ -67,12 +67,14 @@ fn verdict_input(
     }
 }
 
-/// What the worker says of itself in this turn.
+/// What the worker says of itself in this turn. A turn that failed has not come to its last word.
 fn own_word(row: &MissionRow, kind: BackendKind) -> sandboxed_domain::api::Reported {
     let by_tool = row.reported.clone().filter(|said| said.by == ReportedBy::Tool).and_then(|said| {
         Some(ToolReport { outcome: said.outcome?, summary: said.summary, blocker: said.blocker })
     });
-    reported(by_tool, &row.last_message, kind)
+    let failed = row.last_turn.as_ref().is_some_and(|turn| !turn.success && !turn.interrupted);
+    let text = if failed && kind == BackendKind::Agent { "" } else { row.last_message.as_str() };
+    reported(by_tool, text, kind)
 }
 
 fn stop_cause(word: &str) -> Option<StopCause> {

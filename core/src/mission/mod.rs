@@ -33,7 +33,7 @@ mod watch;
 
 pub use manager::*;
 pub(crate) use prepare::{git_error, worktree_name};
-pub use setbacks::resumed_with;
+pub use setbacks::{resumed_with, taken_up_with};
 pub use settings::*;
 pub use sockets::*;
 pub use watch::*;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sandboxed_domain::api::{AttentionKind, EventBody, ParkCause};
 use sandboxed_domain::harness::{self, Harness};
-use sandboxed_domain::mission::{MissionStatus, Sequel, continuation, sequel};
+use sandboxed_domain::mission::{MissionStatus, Sequel, continuation, sequel, with_unanswered};
 use uuid::Uuid;
 
 use super::actor::{Actor, StepError};
@@ -123,6 +123,22 @@ fn repeat_turn(tx: &mut Tx<'_>, row: &MissionRow, cause: &str) -> Result<(), Sto
     let (id, content) = (Uuid::new_v4().to_string(), continuation(cause, &content, keeps));
     store::enqueue_first(tx, row.id, &id, &content)?;
     store::append_event(tx, row.id, &EventBody::UserMessage { id, content, queued: false }).map(drop)
+}
+
+/// What an ended mission is told that somebody resumes with `content`: its task is not lost with a turn that was cut
+/// short, whatever its session keeps of such a turn.
+///
+/// # Errors
+/// SQLite's.
+pub fn taken_up_with(tx: &Tx<'_>, row: &MissionRow, content: String) -> Result<String, StoreError> {
+    let harness = harness::find(&row.backend)?;
+    let cut_short = row.last_turn.as_ref().is_some_and(|turn| !turn.success);
+    let held = row.session_started && harness.session_keeps_message();
+    if !cut_short || held || !harness.capabilities().resume {
+        return Ok(content);
+    }
+    let before = store::current_message(tx, row.id)?;
+    Ok(before.map_or_else(|| content.clone(), |(_, before)| with_unanswered(&before, &content)))
 }
 
 /// What a parked mission is told that somebody resumes with `content`: the turn that failed is not lost by it.

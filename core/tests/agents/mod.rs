@@ -7,6 +7,7 @@
 mod behaviour;
 mod claudecode;
 mod codex;
+mod gemini;
 mod processes;
 mod stage;
 mod subject;
@@ -14,9 +15,10 @@ mod subject;
 pub use behaviour::{BEHAVIOURS, Behaviour};
 pub use claudecode::CLAUDECODE;
 pub use codex::CODEX;
+pub use gemini::GEMINI;
 pub use processes::*;
 pub use stage::*;
 pub use subject::*;
 
 /// All of them, in the order of the documentation.
-pub const SUBJECTS: &[&Subject] = &[&CLAUDECODE, &CODEX];
+pub const SUBJECTS: &[&Subject] = &[&CLAUDECODE, &CODEX, &GEMINI];

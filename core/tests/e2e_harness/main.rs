@@ -78,4 +78,5 @@ each_test! { behaviours! }
 suite! {
     claudecode: CLAUDECODE
     codex: CODEX
+    gemini: GEMINI
 }

@@ -97,7 +97,26 @@ async fn answered_by_the_boss(stage: &Stage, id: Uuid) -> usize {
     events.iter().filter(by_boss).count()
 }
 
+/// Names of the tools with which agents ask.
+const QUESTION_TOOLS: [&str; 5] =
+    ["AskUserQuestion", "ask_user_question", "ask_user", "question", "request_user_input"];
+
+/// An agent that cannot ask offers no such tool to its model.
+async fn cannot_ask(case: &Case) {
+    let stage = Stage::with(case, [Step::text("DONE")]).await;
+    stage.run(case.worker("paint it [[s]]")).await;
+    let offered = stage.conversation("s/0").await;
+    assert!(offered.contains(case.shell), "{offered}");
+    for tool in QUESTION_TOOLS {
+        assert!(!offered.contains(&format!("\"name\":\"{tool}\"")), "{tool} is offered: {offered}");
+    }
+    stage.finish().await;
+}
+
 pub async fn a_question_wakes_the_boss_and_its_answer_reaches_the_model(case: &Case) {
+    if case.differs(Behaviour::Question) {
+        return cannot_ask(case).await;
+    }
     let question = Step::ask("Which colour shall it be?", ["Blue", "Green"]);
     let stage = Stage::with(case, [question, report("DONE", "painted"), Step::text("Done.")]).await;
     let id = stage.worker(case.worker("paint it [[s]]")).await;

@@ -67,9 +67,14 @@ pub async fn a_turn_that_hangs_ends_at_its_time(case: &Case) {
         .scenario("text", [Step { hang: true, ..Step::text("I never get any further than this") }])
         .scenario("tool", [Step::bash(&format!("perl -e 'sleep 314 # {mark}'")), Step::text("never")]);
     let stage = Stage::new(&[case], script).await;
-    // What a turn needs on this machine, as busy as it is now: less time might end them before they got anywhere.
-    let plain = stage.run(case.worker("p [[plain]]")).await;
-    let seconds = plain.seconds.mul_add(2.0, 2.0).ceil();
+    // What two at once need on this machine, as busy as it is now: less might end them before they got anywhere.
+    let plain = stage.create(json!([case.worker("p [[plain]]"), case.worker("q [[plain]]")])).await;
+    stage.daemon.wait_all(BOSS, &plain).await;
+    let mut longest = 0.0_f64;
+    for id in plain {
+        longest = longest.max(stage.daemon.record(BOSS, id).await.seconds);
+    }
+    let seconds = longest.mul_add(2.0, 2.0).ceil();
     let timed = json!({"timeout_seconds": seconds as u64});
     let workers =
         json!([case.worker_with("a [[text]]", timed.clone()), case.worker_with("b [[tool]]", timed)]);
@@ -88,6 +93,6 @@ pub async fn a_turn_that_hangs_ends_at_its_time(case: &Case) {
     assert_eq!(processes_with(&mark), []);
     let mut answers = stage.answers();
     answers.sort();
-    assert_eq!(answers, ["plain/0", "text/0", "tool/0"], "both had got so far");
+    assert_eq!(answers, ["plain/0", "plain/0", "text/0", "tool/0"], "both had got so far");
     stage.finish().await;
 }

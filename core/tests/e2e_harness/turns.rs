@@ -143,6 +143,8 @@ pub async fn each_turn_has_its_own_usage_and_a_resume_knows_the_first(case: &Cas
     assert_eq!(std::fs::read_to_string(file).unwrap(), "more\n");
 
     let events = stage.daemon.events(first.worker_id).await;
+    let warned = |event: &Event| matches!(event.body, EventBody::Error { .. });
+    assert!(!events.iter().any(warned), "nothing is amiss: {events:#?}");
     let tool = first_tool(&events);
     assert!(tool.result.contains("the-blue-file") && tool.result.contains("alas"), "{}", tool.result);
     assert_eq!(tool.is_error, !case.differs(Behaviour::ToolFailure), "{}", tool.result);

@@ -10,6 +10,7 @@ mod codex;
 mod command;
 mod environment;
 mod event;
+mod gemini;
 mod grok;
 mod instructions;
 mod plan;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::claudecode::ClaudeCode;
 use super::codex::Codex;
 use super::command::Command;
+use super::gemini::Gemini;
 use super::grok::Grok;
 use super::{Codec, LaunchPlan, LaunchRequest, Program};
 use crate::api::{ApiError, AuthKind, Effort, ErrorCode, PermissionMode};
@@ -103,6 +104,11 @@ pub trait Harness: Sync {
         false
     }
 
+    /// Whether its process ends by itself when its stdin does; one that does not is ended.
+    fn ends_with_stdin(&self) -> bool {
+        true
+    }
+
     /// Where its CLI looks for a user's skills, relative to the mission's directory; `None`: it knows none.
     fn skills_dir(&self) -> Option<&'static str> {
         None
@@ -117,7 +123,7 @@ pub trait Harness: Sync {
 
 /// All harnesses, in the order in which they are shown.
 pub fn registry() -> &'static [&'static dyn Harness] {
-    &[&ClaudeCode, &Codex, &Grok, &Command]
+    &[&ClaudeCode, &Codex, &Gemini, &Grok, &Command]
 }
 
 /// The harness with this id; `UnknownBackend` names those that exist.

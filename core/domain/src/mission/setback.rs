@@ -99,6 +99,13 @@ pub fn continuation(cause: &str, message: &str, session_keeps_message: bool) -> 
     }
 }
 
+/// What an ended mission is resumed with whose last turn was cut short, where its session does not hold the message.
+pub fn with_unanswered(before: &str, content: &str) -> String {
+    format!(
+        "Your last turn was cut short, and you may not remember its message. It was:\n\n{before}\n\nNow:\n\n{content}"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -134,6 +141,13 @@ mod tests {
         for (class, before, want) in table {
             assert_eq!(sequel(class, before, PATIENCE, now(), 0.0), want, "{class:?} {before:?}");
         }
+    }
+
+    #[test]
+    fn a_message_that_was_not_answered_comes_before_the_new_one() {
+        let text = with_unanswered("paint the shed", "and the fence");
+        let (before, now) = (text.find("paint the shed").unwrap(), text.find("and the fence").unwrap());
+        assert!(before < now && text.ends_with("Now:\n\nand the fence"), "{text}");
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl Talk {
         let session = self.sent().find_map(|line| line["params"]["sessionId"].as_str().map(str::to_owned));
         LaunchRequest {
             resume: about["resume"] == true,
-            session_id: session.unwrap_or_default(),
+            session_id: session.unwrap_or_default().trim().to_owned(),
             model: about["model"].as_str().map(str::to_owned),
             effort: serde_json::from_value(about["effort"].clone()).unwrap(),
             permission: serde_json::from_value(about["mode"].clone()).unwrap(),

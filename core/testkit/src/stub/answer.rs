@@ -43,7 +43,9 @@ pub fn compose(step: &Step, conversation: &Conversation) -> Result<Answer, Strin
     if let Some(thinking) = &step.thinking {
         blocks.push(Block::Thinking(fill(thinking)?));
     }
-    if let Some(text) = &step.text {
+    if let Some(form) = conversation.form.as_ref().filter(|_| conversation.is_side_request()) {
+        blocks.push(Block::Text(example(form).to_string()));
+    } else if let Some(text) = &step.text {
         blocks.push(Block::Text(fill(text)?));
     }
     let bash = step.bash.iter().map(|bash| ToolCall::Bash { bash: bash.clone() });
@@ -75,6 +77,22 @@ fn resolve(call: &ToolCall, results: &Results, offered: &[String]) -> Result<Blo
         }
     };
     Ok(Block::Tool { name, input })
+}
+
+/// The least that a schema of JSON accepts.
+fn example(schema: &Value) -> Value {
+    let word = schema["type"].as_str().unwrap_or_default().to_ascii_lowercase();
+    match (word.as_str(), schema["enum"][0].as_str()) {
+        (_, Some(first)) => json!(first),
+        ("object", None) => {
+            let fields = schema["properties"].as_object();
+            fields.into_iter().flatten().map(|(name, field)| (name.clone(), example(field))).collect()
+        }
+        ("array", None) => json!([]),
+        ("integer" | "number", None) => json!(1),
+        ("boolean", None) => json!(false),
+        _ => json!("stub"),
+    }
 }
 
 fn no_value(template: String) -> String {
@@ -114,6 +132,18 @@ mod tests {
                 Block::Tool { name: "mcp__s__t".into(), input: json!({"id": 5}) },
             ]
         );
+    }
+
+    #[test]
+    fn a_side_request_that_wants_a_form_gets_it() {
+        let form = json!({"type": "OBJECT", "properties": {
+            "why": {"type": "STRING"}, "score": {"type": "INTEGER"}, "which": {"type": "STRING", "enum": ["a", "b"]},
+        }});
+        let conversation = Conversation { form: Some(form), ..Conversation::default() };
+        let blocks = compose(&Step::text("stub title"), &conversation).unwrap().blocks;
+        let [Block::Text(text)] = blocks.as_slice() else { panic!("{blocks:?}") };
+        let answer: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(answer, json!({"why": "stub", "score": 1, "which": "a"}));
     }
 
     #[test]

@@ -23,6 +23,7 @@ fn read(_path: &str, body: &Value) -> Conversation {
         tools: list(&body["tools"]).iter().map(name).collect(),
         forced_tool: body["tool_choice"]["type"] == "tool",
         compacts: false,
+        form: None,
         entries: list(&body["messages"]).iter().map(read_message).collect(),
     }
 }

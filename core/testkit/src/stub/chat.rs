@@ -24,6 +24,7 @@ fn read(_path: &str, body: &Value) -> Conversation {
         tools: list(&body["tools"]).iter().map(name).collect(),
         forced_tool: body["tool_choice"]["type"] == "function",
         compacts: false,
+        form: None,
         entries: list(&body["messages"]).iter().filter_map(read_message).collect(),
     }
 }

@@ -1,5 +1,7 @@
 //! Which step answers a conversation: a pure function of the script and the request.
 
+use serde_json::Value;
+
 use super::script::{Scenario, Script, Step};
 
 /// What every API's request comes down to.
@@ -15,6 +17,8 @@ pub struct Conversation {
     pub forced_tool: bool,
     /// The request asks for a shorter form of the conversation, in a form of its own.
     pub compacts: bool,
+    /// The form in which the answer is wanted: a schema of JSON.
+    pub form: Option<Value>,
     /// The messages, oldest first.
     pub entries: Vec<Entry>,
 }

@@ -23,6 +23,7 @@ fn read(path: &str, body: &Value) -> Conversation {
         tools: functions.filter_map(|function| function["name"].as_str()).map(str::to_owned).collect(),
         forced_tool: body.pointer("/toolConfig/functionCallingConfig/mode") == Some(&json!("ANY")),
         compacts: false,
+        form: body.pointer("/generationConfig/responseJsonSchema").cloned(),
         entries: items(&body["contents"]).map(read_content).collect(),
     }
 }

@@ -27,7 +27,8 @@
 //! tag of that text), and the number of assistant turns after it picks the step. So retries and any number of
 //! agents in parallel cannot get out of step. Without a tag the default scenario answers and repeats its
 //! last step. A request that offers no tools, or one tool it forces, or that asks for a compaction, is a side request
-//! (a title, a summary) and gets `side`, whatever its text holds. A compaction leaves the user's texts and no
+//! (a title, a summary) and gets `side`, whatever its text holds (or, where it wants a form of
+//! JSON, the least that this form accepts). A compaction leaves the user's texts and no
 //! assistant turn: after it, the newest tag starts anew.
 //!
 //! Only `times` counts: the step's fault applies to the first N requests of one API key at that step, so

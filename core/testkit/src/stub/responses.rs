@@ -30,6 +30,7 @@ pub(super) fn read(_path: &str, body: &Value) -> Conversation {
         tools: tools.flat_map(tool_names).collect(),
         forced_tool: body["tool_choice"]["type"] == "function",
         compacts: items(&body["input"]).next_back().is_some_and(|item| item["type"] == "compaction_trigger"),
+        form: None,
         entries: items(&body["input"]).filter_map(read_item).collect(),
     };
     if let Value::String(text) = &body["input"] {

@@ -91,6 +91,9 @@ impl Codec for AcpCodec {
         answer: Option<&str>,
     ) -> Option<String> {
         let asked = self.state.requests.remove(request_id)?;
+        if let (Decision::Deny, Some(turn), Some(call)) = (decision, &mut self.state.turn, &asked.call) {
+            turn.refused.push(call.clone());
+        }
         Some(request::answer(self.dialect, &asked, detail, decision, answer))
     }
 

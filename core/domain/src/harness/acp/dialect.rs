@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::super::{FailureClass, HarnessEvent};
 use super::rpc::RpcError;
 use super::setup::Setup;
-use super::state::Told;
+use super::state::{Failure, Told};
 use crate::api::{Decision, Usage};
 
 /// A CLI's own way with the protocol.
@@ -19,6 +19,16 @@ pub(in crate::harness) trait Dialect: Send + Sync {
         None
     }
 
+    /// The id under which a session is loaded.
+    fn loaded_as(&self, session: &str) -> String {
+        session.to_owned()
+    }
+
+    /// Whether a session could not be loaded because the agent has kept nothing of it; then a new one begins.
+    fn has_nothing_of(&self, _error: &RpcError) -> bool {
+        false
+    }
+
     /// Name and arguments of a tool, from all that was told of its call: the fields of `tool_call` and its updates.
     fn tool(&self, call: &Value) -> (String, Value) {
         let name = call["name"].as_str().or(call["title"].as_str()).unwrap_or("tool");
@@ -29,6 +39,16 @@ pub(in crate::harness) trait Dialect: Send + Sync {
     /// else the agent's own form.
     fn result(&self, update: &Value) -> (Value, bool) {
         (content(update).unwrap_or_else(|| update["rawOutput"].clone()), update["status"] == "failed")
+    }
+
+    /// The words of a thought.
+    fn thought<'a>(&self, text: &'a str) -> &'a str {
+        text
+    }
+
+    /// Why an answered prompt has failed all the same; asked where the agent says that its turn has come to its end.
+    fn unanswered(&self, _result: &Value) -> Option<Failure> {
+        None
     }
 
     /// What of the plan the opened session does not hold to; agents put another value in the place of one that they do

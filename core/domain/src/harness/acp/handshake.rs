@@ -37,8 +37,19 @@ pub(super) fn response(
     }
     Some(match outcome {
         Ok(result) => advance(state, dialect, step, &result),
+        Err(error) if step == Step::LoadSession && dialect.has_nothing_of(&error) => anew(state, dialect),
         Err(error) => refused(state, dialect, &error),
     })
+}
+
+/// The session that was to be resumed is not there.
+fn anew(state: &mut State, dialect: &dyn Dialect) -> Vec<HarnessEvent> {
+    state.setup.session = Session::New;
+    state.replaying = false;
+    state.signal = Signal::None;
+    let line = open_session(state, dialect, Step::NewSession);
+    let message = format!("{} has kept nothing of the session; a new one begins", dialect.program());
+    vec![HarnessEvent::Warning { code: "session_lost".to_owned(), message }, HarnessEvent::Send { line }]
 }
 
 /// The next step after one that went well.
@@ -50,14 +61,14 @@ fn advance(state: &mut State, dialect: &dyn Dialect, step: Step, result: &Value)
                 let request = AuthenticateRequest::new(method);
                 rpc::request(state.open(Step::Authenticate), METHODS.authenticate, &request)
             }
-            (None, session) => open_session(state, session),
+            (None, session) => open_session(state, dialect, session),
         },
         Step::Authenticate => {
             let session = state.after_auth.take().unwrap_or(Step::NewSession);
-            open_session(state, session)
+            open_session(state, dialect, session)
         }
         Step::NewSession | Step::ResumeSession | Step::LoadSession => {
-            return opened(state, dialect, result);
+            return opened(state, dialect, step, result);
         }
         Step::Set(at) => return set(state, at + 1),
         Step::Prompt => return Vec::new(),
@@ -76,7 +87,7 @@ fn open_step(state: &State, result: &Value) -> Step {
     }
 }
 
-fn open_session(state: &mut State, step: Step) -> String {
+fn open_session(state: &mut State, dialect: &dyn Dialect, step: Step) -> String {
     let id = state.open(step);
     let setup = &state.setup;
     let servers = setup.mcp_servers.clone();
@@ -86,7 +97,8 @@ fn open_session(state: &mut State, step: Step) -> String {
             rpc::request(id, METHODS.session_resume, &request)
         }
         (Session::Resume(session), _) => {
-            let request = LoadSessionRequest::new(session.clone(), &setup.cwd).mcp_servers(servers);
+            let session = dialect.loaded_as(session);
+            let request = LoadSessionRequest::new(session, &setup.cwd).mcp_servers(servers);
             state.replaying = true;
             rpc::request(id, METHODS.session_load, &request)
         }
@@ -98,9 +110,10 @@ fn open_session(state: &mut State, step: Step) -> String {
 }
 
 /// The session is open.
-fn opened(state: &mut State, dialect: &dyn Dialect, result: &Value) -> Vec<HarnessEvent> {
+fn opened(state: &mut State, dialect: &dyn Dialect, step: Step, result: &Value) -> Vec<HarnessEvent> {
     state.session = match &state.setup.session {
         Session::New => result["sessionId"].as_str().map(str::to_owned),
+        Session::Resume(session) if step == Step::LoadSession => Some(dialect.loaded_as(session)),
         Session::Resume(session) => Some(session.clone()),
     };
     state.model = dialect::model(result).map(str::to_owned);

@@ -51,7 +51,8 @@ pub(super) fn request(
 /// A turn that is being cancelled asks nobody any more.
 fn open(state: &mut State, dialect: &dyn Dialect, id: &Value, question: Question) -> HarnessEvent {
     let Question { kind, title, options, rule, detail } = question;
-    let asked = Asked { id: id.clone(), question: kind == "question" };
+    let call = detail["tool_call_id"].as_str().filter(|_| kind != "question").map(str::to_owned);
+    let asked = Asked { id: id.clone(), question: kind == "question", call };
     if state.turn.as_ref().is_none_or(|turn| turn.cancelled) {
         return HarnessEvent::Send { line: cancelled(dialect, &asked) };
     }

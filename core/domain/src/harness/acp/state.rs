@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::{FailureClass, HarnessEvent};
-use super::setup::Setup;
+use super::setup::{Session, Setup};
 use crate::policy::head_at;
 
 /// Longest message that is kept together; a longer one becomes several.
@@ -86,6 +86,9 @@ pub(super) struct Asked {
     pub(super) id: Value,
     /// A question, not a permission.
     pub(super) question: bool,
+    /// The call that a permission is for.
+    #[serde(default)]
+    pub(super) call: Option<String>,
 }
 
 /// A turn.
@@ -110,6 +113,8 @@ pub(super) struct Turn {
     pub(super) calls: BTreeMap<String, Value>,
     /// Tool calls that were told and have no result yet.
     pub(super) running: BTreeSet<String>,
+    /// Of these, calls that somebody refused; not every agent tells a result of them.
+    pub(super) refused: Vec<String>,
     /// What the dialect noted.
     pub(super) told: Told,
     /// How the prompt was answered, while more is to come.
@@ -185,7 +190,12 @@ impl State {
     pub(super) fn started(&mut self) -> Vec<HarnessEvent> {
         let mut events = Vec::new();
         if let (false, Some(session)) = (self.announced, &self.session) {
-            let (session_id, model) = (session.clone(), self.model.clone());
+            // The agent may know it under another name, see `Dialect::loaded_as`.
+            let session_id = match &self.setup.session {
+                Session::Resume(session) => session.clone(),
+                Session::New => session.clone(),
+            };
+            let model = self.model.clone();
             events.push(HarnessEvent::SessionStarted { session_id, model });
             self.announced = true;
         }
@@ -202,6 +212,13 @@ impl Turn {
     pub(super) fn close_thinking(&mut self) -> Option<HarnessEvent> {
         std::mem::take(&mut self.thinking)
             .then(|| HarnessEvent::Thinking { content: String::new(), done: true })
+    }
+
+    /// The agent goes on: what was refused is over.
+    pub(super) fn close_refused(&mut self) -> Vec<HarnessEvent> {
+        let refused = std::mem::take(&mut self.refused);
+        let open = refused.into_iter().filter(|id| self.running.remove(id));
+        open.map(|id| HarnessEvent::ToolResult { id, result: json!("refused"), is_error: true }).collect()
     }
 
     /// Ends the text that is being collected.

@@ -22,6 +22,7 @@ pub(super) fn update(state: &mut State, dialect: &dyn Dialect, update: &Value) -
     if let Some("completed" | "failed") = status {
         let Some(turn) = &mut state.turn else { return vec![HarnessEvent::Raw(update.clone())] };
         turn.running.remove(id);
+        turn.refused.retain(|call| call != id);
         let (result, is_error) = dialect.result(update);
         events.push(HarnessEvent::ToolResult { id: id.to_owned(), result, is_error });
     }
@@ -44,6 +45,7 @@ pub(super) fn tell(state: &mut State, dialect: &dyn Dialect, id: &str) -> Vec<Ha
     let model = state.model.clone();
     let Some(turn) = &mut state.turn else { return events };
     let Some(call) = turn.calls.remove(id) else { return events };
+    events.extend(turn.close_refused());
     events.extend(turn.close_thinking());
     events.extend(turn.flush(model.as_deref()));
     turn.running.insert(id.to_owned());

@@ -71,17 +71,26 @@ pub(super) fn end_now(state: &mut State, dialect: &dyn Dialect) -> Vec<HarnessEv
         HarnessEvent::AssistantMessage { content, .. } => Some(content.clone()),
         _ => None,
     });
-    events.push(ended(&turn, result["stopReason"].as_str().unwrap_or_default(), text, usage));
+    let reason = result["stopReason"].as_str().unwrap_or_default();
+    let broken = dialect.unanswered(&result).filter(|_| reason == "end_turn").map(FailureClass::from);
+    events.push(ended(&turn, reason, broken, text, usage));
     events.extend(next(state));
     events
 }
 
-fn ended(turn: &Turn, reason: &str, text: Option<String>, usage: Usage) -> HarnessEvent {
+fn ended(
+    turn: &Turn,
+    reason: &str,
+    broken: Option<FailureClass>,
+    text: Option<String>,
+    usage: Usage,
+) -> HarnessEvent {
     let told = turn.told.failure.map(FailureClass::from);
     let (failure, message) = match reason {
         // An agent stops by itself as well, when somebody refused what it wanted to do.
         "cancelled" => (None, "interrupted".to_owned()),
         _ if turn.cancelled => (None, "interrupted".to_owned()),
+        "end_turn" if broken.is_some() => (broken, "the model's answer broke off".to_owned()),
         "end_turn" => (None, text.unwrap_or_default()),
         "max_tokens" => (told, "stopped at the model's output limit".to_owned()),
         "max_turn_requests" => (told, "stopped at the limit of requests in a turn".to_owned()),
@@ -89,7 +98,7 @@ fn ended(turn: &Turn, reason: &str, text: Option<String>, usage: Usage) -> Harne
         other => (told, format!("stopped: {other}")),
     };
     let interrupted = turn.cancelled || reason == "cancelled";
-    let success = reason == "end_turn" && !interrupted;
+    let success = reason == "end_turn" && broken.is_none() && !interrupted;
     let failure = (!success && !interrupted).then_some(failure.unwrap_or(FailureClass::Harness));
     HarnessEvent::TurnEnded { success, interrupted, failure, message, usage }
 }
@@ -132,6 +141,7 @@ fn close_running(state: &mut State) -> Vec<HarnessEvent> {
         withdrawn.into_keys().map(|request_id| HarnessEvent::RequestWithdrawn { request_id }).collect();
     let model = state.model.clone();
     let Some(turn) = &mut state.turn else { return events };
+    events.extend(turn.close_refused());
     for id in std::mem::take(&mut turn.running) {
         events.push(HarnessEvent::ToolResult { id, result: json!("ended without a result"), is_error: true });
     }

@@ -39,7 +39,7 @@ fn meaning(
             Some("tool_call" | "tool_call_update") => return tool::update(state, dialect, update),
             _ => {
                 if let Ok(update) = serde_json::from_value::<SessionUpdate>(update.clone()) {
-                    return session_update(state, update, whole);
+                    return session_update(state, dialect, update, whole);
                 }
             }
         }
@@ -64,10 +64,15 @@ fn extension(
     all
 }
 
-fn session_update(state: &mut State, update: SessionUpdate, whole: Value) -> Vec<HarnessEvent> {
+fn session_update(
+    state: &mut State,
+    dialect: &dyn Dialect,
+    update: SessionUpdate,
+    whole: Value,
+) -> Vec<HarnessEvent> {
     match update {
         SessionUpdate::AgentMessageChunk(chunk) => message(state, chunk, whole),
-        SessionUpdate::AgentThoughtChunk(chunk) => thought(state, chunk, whole),
+        SessionUpdate::AgentThoughtChunk(chunk) => thought(state, dialect, chunk, whole),
         // What was said by us, plans and lists: nothing that a turn depends on.
         SessionUpdate::UserMessageChunk(_)
         | SessionUpdate::Plan(_)
@@ -85,6 +90,7 @@ fn message(state: &mut State, chunk: ContentChunk, whole: Value) -> Vec<HarnessE
     let mut events = state.started();
     let model = state.model.clone();
     let Some(turn) = &mut state.turn else { return vec![HarnessEvent::Raw(whole)] };
+    events.extend(turn.close_refused());
     events.extend(turn.close_thinking());
     let id = chunk.message_id.map(|id| id.0.to_string());
     if turn.text_id != id {
@@ -96,13 +102,15 @@ fn message(state: &mut State, chunk: ContentChunk, whole: Value) -> Vec<HarnessE
     events
 }
 
-fn thought(state: &mut State, chunk: ContentChunk, whole: Value) -> Vec<HarnessEvent> {
+fn thought(state: &mut State, dialect: &dyn Dialect, chunk: ContentChunk, whole: Value) -> Vec<HarnessEvent> {
     let ContentBlock::Text(text) = chunk.content else { return vec![HarnessEvent::Raw(whole)] };
     let mut events = state.started();
     let model = state.model.clone();
     let Some(turn) = &mut state.turn else { return vec![HarnessEvent::Raw(whole)] };
+    events.extend(turn.close_refused());
     events.extend(turn.flush(model.as_deref()));
     turn.thinking = true;
-    events.push(HarnessEvent::Thinking { content: text.text, done: false });
+    let content = dialect.thought(&text.text).to_owned();
+    events.push(HarnessEvent::Thinking { content, done: false });
     events
 }

@@ -1,0 +1,105 @@
+//! Command line, environment and files of one Gemini process.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::super::acp::{self, Setup};
+use super::super::environment::{self, owned};
+use super::super::{Harness, LaunchPlan, LaunchRequest, PermissionMode, PlannedFile, StdinMode};
+use super::{Gemini, HOST_VARIABLES};
+use crate::api::ApiError;
+
+/// The protocol's name for the way with an API key, and the CLI's.
+const WITH_KEY: &str = "gemini-api-key";
+
+/// Attempts of a request. The CLI's own ten take many minutes; what lasts longer the platform waits for.
+const ATTEMPTS: u32 = 2;
+
+/// See [`Harness::plan`].
+pub(super) fn plan(harness: &Gemini, request: &LaunchRequest) -> Result<LaunchPlan, ApiError> {
+    harness.check_model(request.model.as_deref(), request.effort)?;
+    acp::check_mode(harness, request.permission)?;
+    let home = format!("{}/.gemini", request.mission_dir);
+    let setup = Setup { auth: Some(WITH_KEY.to_owned()), ..Setup::new(request, HOST_VARIABLES) };
+    Ok(LaunchPlan {
+        argv: argv(request),
+        env: env(request),
+        cwd: request.cwd.clone(),
+        directories: vec![home.clone(), environment::tmp_dir(request)],
+        files: vec![
+            private_file(format!("{home}/GEMINI.md"), request.instructions.clone()),
+            private_file(format!("{home}/settings.json"), settings()),
+            private_file(format!("{home}/policies/sandboxed-sh.toml"), rules(request)),
+        ],
+        stdin: StdinMode::Protocol,
+        stdout_is_protocol: true,
+        codec: setup.into_state(),
+    })
+}
+
+fn argv(request: &LaunchRequest) -> Vec<String> {
+    let mode = match request.permission {
+        PermissionMode::Bypass => "yolo",
+        PermissionMode::AcceptEdits => "auto_edit",
+        PermissionMode::Default | PermissionMode::Plan => "default",
+    };
+    let mut argv = request.program.clone();
+    argv.extend(["--acp", "--approval-mode", mode].map(str::to_owned));
+    if let Some(model) = &request.model {
+        argv.extend(["--model".to_owned(), model.clone()]);
+    }
+    argv
+}
+
+/// As the CLI itself would write it, because it does. A shell on a terminal of its own would tell the protocol nothing
+/// of what commands print. Sessions are the platform's to remove.
+fn settings() -> String {
+    let settings = json!({
+        "security": { "auth": { "selectedType": WITH_KEY } },
+        "privacy": { "usageStatisticsEnabled": false },
+        "telemetry": { "enabled": false },
+        "general": {
+            "enableAutoUpdate": false,
+            "enableAutoUpdateNotification": false,
+            "maxAttempts": ATTEMPTS,
+            "sessionRetention": { "enabled": false },
+        },
+        "tools": { "shell": { "enableInteractiveShell": false } },
+    });
+    format!("{settings:#}")
+}
+
+/// The platform's own tools need no permission in any mode.
+fn rules(request: &LaunchRequest) -> String {
+    let rule = |name: &str| {
+        let name = serde_json::Value::from(name);
+        format!("[[rule]]\nmcpName = {name}\ntoolName = \"*\"\ndecision = \"allow\"\npriority = 999\n")
+    };
+    request.mcp_servers.iter().map(|server| rule(&server.name)).collect::<Vec<_>>().join("\n")
+}
+
+fn env(request: &LaunchRequest) -> BTreeMap<String, String> {
+    let mut env = environment::base(request);
+    env.extend(
+        [
+            ("GEMINI_CLI_HOME", request.mission_dir.as_str()),
+            ("GEMINI_CLI_TRUST_WORKSPACE", "true"),
+            // Otherwise it starts itself a second time, and the first process swallows signals.
+            ("GEMINI_CLI_NO_RELAUNCH", "true"),
+        ]
+        .map(owned),
+    );
+    for variable in HOST_VARIABLES {
+        // A worker's own `env` neither adds nor redirects credentials.
+        match request.credentials.get(variable.name) {
+            Some(value) => env.insert(variable.name.to_owned(), value.clone()),
+            None => env.remove(variable.name),
+        };
+    }
+    env
+}
+
+fn private_file(path: String, content: String) -> PlannedFile {
+    PlannedFile { path, content, mode: 0o600, keep_existing: false }
+}

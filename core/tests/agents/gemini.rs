@@ -1,0 +1,26 @@
+//! Gemini CLI.
+
+use sandboxed_testkit::cli::Cli;
+
+use super::{Behaviour, STUB, Subject};
+
+pub const GEMINI: Subject = Subject {
+    id: "gemini",
+    title: "Gemini CLI",
+    programs: &[("GEMINI_CLI_PATH", Cli::Gemini), ("NODE_CLI_PATH", Cli::Node)],
+    key_variable: "GEMINI_API_KEY",
+    key: "sk-test-gemini-7e57ab1e5ec2e7f00dcafe",
+    settings: &[("GOOGLE_GEMINI_BASE_URL", STUB)],
+    shell: "run_shell_command",
+    report: "mcp_orchestrator_report_outcome",
+    model: "gemini-2.5-pro",
+    foreign_model: "gpt-5",
+    context_file: "GEMINI.md",
+    strays: &[],
+    differences: &[
+        (Behaviour::ToolFailure, "tells a failed command like any other, with what it printed"),
+        (Behaviour::Cost, "tells tokens only, no cost"),
+        (Behaviour::DenialReason, "its protocol has no place for a reason"),
+        (Behaviour::Question, "offers the model no way to ask"),
+    ],
+};
