@@ -48,6 +48,10 @@ pub enum Code {
     UnknownRevision,
     /// A repository cannot be read.
     GitFailed,
+    /// It leads to this machine or a network of its own.
+    AddressRefused,
+    /// A page could not be fetched or read.
+    FetchFailed,
     /// No job has this id.
     UnknownJob,
     /// The job has ended.
@@ -161,6 +165,10 @@ const fn usual_hint(code: Code) -> &'static str {
         Code::NotARepository => "name a directory of a repository; list_files shows what is there",
         Code::UnknownRevision => "git_log shows commits, branches and tags",
         Code::GitFailed => "look with git and run_command",
+        Code::AddressRefused => {
+            "only the public internet is fetched; use curl and run_command for what is local"
+        }
+        Code::FetchFailed => "check the address; the message has what was told",
         Code::UnknownJob => "list_jobs shows those that are known",
         Code::JobEnded => "read_output has what it wrote; start it again with run_command",
         Code::TooManyJobs => "end some with signal_job; list_jobs shows them",

@@ -161,14 +161,34 @@ impl<'a> Page<'a> {
         self.kept.as_mut().is_some_and(|kept| kept.write(text.as_bytes()))
     }
 
+    /// As an answer to a call that cannot be repeated for the next page.
+    pub fn answer_of_file(self, notes: Vec<String>, kind: &str) -> Answer {
+        self.told(notes, kind, |end, kept| match kept {
+            Some(_) => format!("the first {end} bytes are shown: read_file has the rest"),
+            None => format!("the first {end} bytes are shown"),
+        })
+    }
+
     /// As an answer.
-    pub fn answer(self, mut notes: Vec<String>, kind: &str) -> Answer {
+    pub fn answer(self, notes: Vec<String>, kind: &str) -> Answer {
+        let begin = self.offset;
+        let seen = self.seen;
+        self.told(notes, kind, |end, kept| {
+            let all = kept.filter(|kept| kept.whole).map(|_| format!(" of {seen}")).unwrap_or_default();
+            format!("bytes {begin}-{end}{all}: go on with offset={end}")
+        })
+    }
+
+    fn told(
+        self,
+        mut notes: Vec<String>,
+        kind: &str,
+        words: impl Fn(u64, Option<&KeptFile>) -> String,
+    ) -> Answer {
         let end = self.offset + self.text.len() as u64;
         let kept = self.kept.and_then(Kept::finish);
         if self.full {
-            let all = kept.as_ref().filter(|kept| kept.whole).map(|_| format!(" of {}", self.seen));
-            let place = format!("bytes {}-{end}{}", self.offset, all.unwrap_or_default());
-            notes.push(format!("{place}: go on with offset={end}"));
+            notes.push(words(end, kept.as_ref()));
             notes.extend(kept.as_ref().map(KeptFile::words));
         }
         let answer = Answer::text(self.text).note(&notes);

@@ -4,6 +4,7 @@
 mod answer;
 mod arguments;
 mod error;
+mod fetch;
 mod files;
 mod git;
 mod http;

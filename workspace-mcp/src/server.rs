@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::answer::{Answer, refusal};
 use crate::arguments::parse;
 use crate::error::{Problem, Result};
+use crate::fetch::{FetchParams, fetch_url};
 use crate::files::{
     self, delete_file, edit_file, list_files, move_file, read_file, search_files, write_file,
 };
@@ -58,13 +59,21 @@ impl Server {
         P: DeserializeOwned + Send + 'static,
         F: FnOnce(&Root, &P, &Stop) -> Result<Answer> + Send + 'static,
     {
-        let params: P = parse(arguments)?;
+        self.within(parse(arguments)?, FILES_TIME, progress, act).await
+    }
+
+    /// Does something on a thread, which is told when its time is over.
+    async fn within<P, F>(&self, params: P, time: Duration, progress: &Progress<'_>, act: F) -> Result<Answer>
+    where
+        P: Send + 'static,
+        F: FnOnce(&Root, &P, &Stop) -> Result<Answer> + Send + 'static,
+    {
         let root = Arc::clone(&self.root);
-        let stop = Stop::new(progress.token(), FILES_TIME);
+        let stop = Stop::new(progress.token(), time);
         let late = stop.clone();
         let work = tokio::task::spawn_blocking(move || act(&root, &params, &stop));
         tokio::select! {
-            done = tokio::time::timeout(FILES_TIME + FILES_MARGIN, work) => match done {
+            done = tokio::time::timeout(time + FILES_MARGIN, work) => match done {
                 Ok(done) => done.map_err(Problem::internal)?,
                 Err(_) => Err(late.problem()),
             },
@@ -106,6 +115,10 @@ impl Server {
                     Answer::data(&delete_file(root, params)?)
                 };
                 self.files(arguments, progress, act).await?
+            }
+            "fetch_url" => {
+                let params: FetchParams = parse(arguments)?;
+                self.within(params.clone(), params.time()?, progress, fetch_url).await?
             }
             "git_status" => self.files(arguments, progress, git_status).await?,
             "git_diff" => self.files(arguments, progress, git_diff).await?,

@@ -10,6 +10,7 @@ use rmcp::{
 use schemars::JsonSchema;
 use serde_json::Value;
 
+use crate::fetch::FetchParams;
 use crate::files::{
     DeleteParams, DeleteResponse, EditParams, EditResponse, ListParams, MoveParams, MoveResponse, ReadParams,
     SearchParams, WriteParams, WriteResponse,
@@ -36,6 +37,8 @@ enum Effect {
     Reads,
     /// Changes or removes what was there.
     Changes,
+    /// Adds what comes from elsewhere.
+    Fetches,
     /// Anything, the network included.
     Runs,
 }
@@ -47,6 +50,14 @@ enum Effect {
 pub fn list() -> Result<Vec<Tool>, String> {
     let mut tools = files()?;
     tools.extend(git()?);
+    tools.push(text::<FetchParams>(
+        "fetch_url",
+        "Fetch a web page",
+        "Fetches an http or https address of the public internet and returns HTML as readable text, other text and \
+         pictures as they are; what is long or binary is kept in a file. With path it is saved there. Never reaches \
+         this machine or private networks.",
+        Effect::Fetches,
+    )?);
     tools.extend(jobs()?);
     Ok(tools)
 }
@@ -186,6 +197,7 @@ fn text<P: JsonSchema + 'static>(
     let (read_only, destructive, open) = match effect {
         Effect::Reads => (true, false, false),
         Effect::Changes => (false, true, false),
+        Effect::Fetches => (false, false, true),
         Effect::Runs => (false, true, true),
     };
     let hints = ToolAnnotations::from_raw(

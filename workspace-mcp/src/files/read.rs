@@ -23,7 +23,7 @@ const MAX_LINE: usize = 2000;
 /// Bytes looked at to tell what a file is.
 const HEAD: usize = 8192;
 /// Larger pictures are not sent: clients refuse them.
-const MAX_PICTURE: u64 = 3_750_000;
+pub const MAX_PICTURE: u64 = 3_750_000;
 /// Lines of larger files are not counted to the end.
 const MAX_COUNTED: u64 = 64 << 20;
 /// Bytes read at a time.

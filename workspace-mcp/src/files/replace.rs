@@ -87,16 +87,19 @@ fn check(parent: BorrowedFd<'_>, name: &OsStr, path: &RelPath, before: Before) -
     match before {
         Before::Anything => Ok(()),
         Before::Missing if now.is_none() => Ok(()),
-        Before::Missing => {
-            let problem = Problem::new(Code::AlreadyExists, format!("{path} is there already"));
-            Err(problem.field("path").hint("choose another path, or leave mode out to replace it"))
-        }
+        Before::Missing => Err(already_there(path)),
         Before::Known(version) if now.as_ref().map(Version::of) == Some(version) => Ok(()),
         Before::Known(_) => {
             let message = format!("{path} was changed by somebody else in this moment");
             Err(Problem::new(Code::ChangedMeanwhile, message).field("path"))
         }
     }
+}
+
+/// Something is at a path at which nothing may be.
+pub fn already_there(path: &RelPath) -> Problem {
+    let problem = Problem::new(Code::AlreadyExists, format!("{path} is there already"));
+    problem.field("path").hint("choose another path; write_file without mode replaces what is there")
 }
 
 /// Beside the file, so that the renaming stays in one file system. Unique by random bits.

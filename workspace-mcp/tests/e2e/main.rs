@@ -8,6 +8,7 @@
 )]
 
 mod escape;
+mod fetch;
 mod files;
 mod git;
 mod jobs;

@@ -43,6 +43,10 @@ impl Server {
     pub async fn start_with(root: &Path, args: &[&str]) -> Self {
         let mut command = program(root);
         command.args(args);
+        Self::start_command(command).await
+    }
+
+    pub async fn start_command(command: Command) -> Self {
         let child = TokioChildProcess::new(command).unwrap();
         let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
         let client = soon(().serve(child)).await.unwrap();
