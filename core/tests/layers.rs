@@ -25,10 +25,12 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("core/domain", &[]),
     ("core/git", &["sandboxed-domain"]),
     ("core/client", &["sandboxed-domain"]),
+    ("core/mcp", &[]),
     ("core/runner", &[]),
     ("core/testkit", &[]),
-    ("mcp-orchestrator", &["sandboxed-client", "sandboxed-domain"]),
-    ("workspace-mcp", &["sandbox-runner", "sandboxed-domain", "sandboxed-git"]),
+    ("mcp-orchestrator", &["sandboxed-client", "sandboxed-domain", "sandboxed-mcp"]),
+    ("workspace-mcp", &["sandbox-runner", "sandboxed-domain", "sandboxed-git", "sandboxed-mcp"]),
+    ("desktop-mcp", &["sandboxed-mcp"]),
     ("core", &["sandbox-runner", "sandboxed-client", "sandboxed-domain", "sandboxed-git"]),
 ];
 

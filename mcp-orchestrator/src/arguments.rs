@@ -1,50 +1,20 @@
 //! From a call's arguments to typed parameters, and from answers to tool results.
 
-use rmcp::model::{CallToolResult, ContentBlock, JsonObject};
+use rmcp::model::{CallToolResult, JsonObject};
 use sandboxed_domain::api::{ApiError, ErrorCode};
+pub use sandboxed_mcp::refusal;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
 
 /// No answer is longer, whatever the daemon sends: its own budgets are 2 to 32 kB.
 const MAX_ANSWER_BYTES: usize = 48 << 10;
 
-/// Reads the arguments. `null` counts as absent: models fill optional fields with it.
+/// Reads the arguments.
 pub fn parse<P: DeserializeOwned>(arguments: Option<JsonObject>) -> Result<P, ApiError> {
-    let mut value = Value::Object(arguments.unwrap_or_default());
-    drop_nulls(&mut value);
-    serde_path_to_error::deserialize(value).map_err(|e| {
-        let path = Some(e.path().to_string()).filter(|p| p != ".");
-        describe(path, &e.into_inner().to_string())
+    sandboxed_mcp::parse(arguments).map_err(|bad| {
+        let code = if bad.unknown { ErrorCode::UnknownField } else { ErrorCode::InvalidArgument };
+        let hint = bad.hint.unwrap_or("see the tool's schema and call again");
+        ApiError { field: bad.field, ..ApiError::new(code, bad.message).hint(hint) }
     })
-}
-
-fn drop_nulls(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            map.retain(|_, v| !v.is_null());
-            map.values_mut().for_each(drop_nulls);
-        }
-        Value::Array(list) => list.iter_mut().for_each(drop_nulls),
-        _ => {}
-    }
-}
-
-/// serde says what is wrong in words only; the name of an unknown or missing field stands in backticks.
-fn describe(path: Option<String>, message: &str) -> ApiError {
-    let named = |prefix: &str| message.strip_prefix(prefix)?.split_once('`').map(|(name, _)| name.to_owned());
-    if let Some(name) = named("unknown field `") {
-        return ApiError::new(ErrorCode::UnknownField, message)
-            .field(name)
-            .hint("use only the fields of the tool's schema");
-    }
-    if let Some(name) = named("missing field `") {
-        let field = path.map_or_else(|| name.clone(), |p| format!("{p}.{name}"));
-        return ApiError::invalid(field, message).hint("add it and call again");
-    }
-    let mut error =
-        ApiError::new(ErrorCode::InvalidArgument, message).hint("see the tool's schema and call again");
-    error.field = path;
-    error
 }
 
 /// A successful answer: the same JSON as text and as structured content.
@@ -65,16 +35,10 @@ pub fn answer<R: Serialize>(answer: &R) -> CallToolResult {
     CallToolResult::structured(value)
 }
 
-/// A failure that the model can read and mend. Text only: a tool's output schema does not describe it.
-pub fn refusal(error: &ApiError) -> CallToolResult {
-    let text = serde_json::to_string(error).unwrap_or_else(|_| error.to_string());
-    CallToolResult::error(vec![ContentBlock::text(text)])
-}
-
 #[cfg(test)]
 mod tests {
     use sandboxed_domain::api::{BatchCreateParams, GetWorkerParams, NoParams, WaitParams};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

@@ -6,7 +6,6 @@ mod daemon;
 mod http;
 mod identity;
 mod server;
-mod stdio;
 mod tools;
 mod wait;
 
@@ -14,9 +13,13 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
 use sandboxed_client::Settings;
-use tracing_subscriber::EnvFilter;
+use sandboxed_mcp::stdio;
 
 use crate::{daemon::Daemon, identity::Identity, server::Orchestrator};
+
+/// Longest line of a client, as much as the daemon takes over HTTP: what is too large is then refused by the name of its
+/// field.
+const MAX_LINE: usize = 72 << 20;
 
 /// Lets a boss agent run workers in sandboxes, over MCP on stdin and stdout.
 #[derive(Debug, Parser)]
@@ -38,7 +41,7 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    log_to_stderr();
+    sandboxed_mcp::log_to_stderr();
     let served = tokio::runtime::Builder::new_multi_thread().enable_all().build().map(|runtime| {
         let result = runtime.block_on(serve(args));
         // A read of stdin that is not a pipe cannot be interrupted; it must not hold the exit up.
@@ -61,11 +64,11 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let orchestrator = Orchestrator::new(daemon, identity.role, args.max_wait.map(Duration::from_secs));
     match args.http {
         Some(address) => http::serve(orchestrator, address).await,
-        None => stdio::serve(orchestrator).await,
+        None => {
+            let result = stdio::serve(orchestrator.clone(), MAX_LINE).await;
+            // Workers go on.
+            orchestrator.shut_down();
+            result
+        }
     }
-}
-
-fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("SANDBOXED_SH_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }

@@ -1,115 +1,12 @@
-//! What a tool answers, within a budget: data as structured content, text as text.
+//! What a tool answers about files, within a budget.
 
-use rmcp::model::{CallToolResult, ContentBlock, MetaObject, Resource};
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use rmcp::model::Resource;
+pub use sandboxed_mcp::Answer;
 
-use crate::error::Problem;
 use crate::root::{RelPath, Root};
 
 /// Most bytes of text in an answer. Codex cuts at about 10,000 tokens, Claude Code at 25,000.
 pub const MAX_TEXT: usize = 30_000;
-/// No answer of data is longer.
-const MAX_DATA: usize = 48 << 10;
-
-/// An answer on its way to the client.
-#[derive(Debug)]
-pub enum Answer {
-    /// The same facts as structured content and as text.
-    Data(Value),
-    /// Text and pictures as they are. `facts` go to programs, beside what the model sees.
-    Text {
-        /// What the model sees.
-        content: Vec<ContentBlock>,
-        /// For programs.
-        facts: Map<String, Value>,
-        /// Whether what the tool did went wrong, for instance a command that failed.
-        is_error: bool,
-    },
-}
-
-impl Answer {
-    /// Data, described by the tool's output schema.
-    pub fn data(value: &impl Serialize) -> crate::error::Result<Self> {
-        serde_json::to_value(value).map(Self::Data).map_err(Problem::internal)
-    }
-
-    /// Text.
-    pub fn text(text: impl Into<String>) -> Self {
-        let text = text.into();
-        let content = if text.is_empty() { Vec::new() } else { vec![ContentBlock::text(text)] };
-        Self::Text { content, facts: Map::new(), is_error: false }
-    }
-
-    /// Adds words of this program, apart from the text.
-    #[must_use]
-    pub fn note(self, notes: &[String]) -> Self {
-        if notes.is_empty() {
-            self
-        } else {
-            self.block(ContentBlock::text(format!("[{}]", notes.join("; "))))
-        }
-    }
-
-    /// Adds a block of content.
-    #[must_use]
-    pub fn block(mut self, block: ContentBlock) -> Self {
-        if let Self::Text { content, .. } = &mut self {
-            content.push(block);
-        }
-        self
-    }
-
-    /// Adds where the whole is.
-    #[must_use]
-    pub fn link(self, resource: Resource) -> Self {
-        self.block(ContentBlock::resource_link(resource))
-    }
-
-    /// Adds a fact for programs.
-    #[must_use]
-    pub fn fact(mut self, name: &str, value: impl Into<Value>) -> Self {
-        if let Self::Text { facts, .. } = &mut self {
-            facts.insert(name.to_owned(), value.into());
-        }
-        self
-    }
-
-    /// Marks it as telling of a failure.
-    #[must_use]
-    pub fn failed(mut self, failed: bool) -> Self {
-        if let Self::Text { is_error, .. } = &mut self {
-            *is_error = failed;
-        }
-        self
-    }
-
-    /// As the protocol has it.
-    pub fn into_result(self) -> CallToolResult {
-        match self {
-            Self::Data(value) if value.to_string().len() > MAX_DATA => {
-                let problem = Problem::new(crate::error::Code::TooLarge, "the answer is too long");
-                refusal(&problem)
-            }
-            Self::Data(value) => CallToolResult::structured(value),
-            Self::Text { content, facts, is_error } => {
-                let mut result =
-                    if is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };
-                if !facts.is_empty() {
-                    result.meta = Some(MetaObject(facts));
-                }
-                result
-            }
-        }
-    }
-}
-
-/// A failure that the model can read and mend. Text only: a tool's output schema does not describe it.
-pub fn refusal(problem: &Problem) -> CallToolResult {
-    let text =
-        serde_json::to_string(problem).unwrap_or_else(|_| json!({"message": problem.message}).to_string());
-    CallToolResult::error(vec![ContentBlock::text(text)])
-}
 
 /// Where a whole file is.
 pub fn file_link(root: &Root, path: &RelPath, mime_type: &str, bytes: u64) -> Resource {
@@ -117,20 +14,8 @@ pub fn file_link(root: &Root, path: &RelPath, mime_type: &str, bytes: u64) -> Re
     Resource::new(file_uri(root, path), name).with_mime_type(mime_type).with_size(bytes)
 }
 
-/// `file://` and the percent-encoded path.
+/// A file of the workspace as a link.
 pub fn file_uri(root: &Root, path: &RelPath) -> String {
-    use std::fmt::Write as _;
     let whole = if path.is_root() { root.path().to_owned() } else { root.path().join(path.as_path()) };
-    let mut uri = "file://".to_owned();
-    for byte in whole.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'/' | b'-' | b'_' | b'.' | b'~' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
-                uri.push(char::from(*byte))
-            }
-            other => {
-                let _ = write!(uri, "%{other:02X}");
-            }
-        }
-    }
-    uri
+    sandboxed_mcp::file_uri(&whole)
 }

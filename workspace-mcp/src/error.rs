@@ -1,6 +1,6 @@
 //! What can go wrong, as the model reads it: a stable code, a sentence, the field at fault and what to do next.
 
-use std::fmt::Display;
+use std::io;
 
 use rustix::io::Errno;
 use serde::Serialize;
@@ -73,67 +73,33 @@ pub enum Code {
 }
 
 /// A failure of a tool.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
-#[error("{message}")]
-pub struct Problem {
-    /// Stable name.
-    pub code: Code,
-    /// What happened.
-    pub message: String,
-    /// The argument at fault.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub field: Option<String>,
-    /// What to do next.
-    pub hint: String,
-}
+pub type Problem = sandboxed_mcp::Problem<Code>;
 
-impl Problem {
-    /// A failure with the usual advice of its code.
-    pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), field: None, hint: usual_hint(code).to_owned() }
+impl sandboxed_mcp::Code for Code {
+    const INVALID_ARGUMENT: Self = Self::InvalidArgument;
+    const UNKNOWN_FIELD: Self = Self::UnknownField;
+    const CANCELLED: Self = Self::Cancelled;
+    const INTERNAL: Self = Self::Internal;
+
+    fn hint(self) -> &'static str {
+        usual_hint(self)
     }
 
-    /// A wrong argument.
-    pub fn invalid(field: &str, message: impl Into<String>) -> Self {
-        Self::new(Code::InvalidArgument, message).field(field)
+    fn of(error: &io::Error) -> Self {
+        Errno::from_io_error(error).map_or(Self::IoError, code_of)
     }
 
-    /// A mistake of this server.
-    pub fn internal(error: impl Display) -> Self {
-        Self::new(Code::Internal, error.to_string())
-    }
-
-    /// A failure of the system while `what` was done to `path`.
-    pub fn system(what: &str, path: impl Display, error: impl Into<std::io::Error>) -> Self {
-        let error = error.into();
-        let message = format!("cannot {what} {path}: {error}");
-        match Errno::from_io_error(&error) {
-            Some(Errno::XDEV) => Self::new(
-                Code::PathOutsideWorkspace,
-                format!("cannot {what} {path}: it leads out of the workspace"),
-            ),
-            Some(errno) => Self::new(code_of(errno), message),
-            None => Self::new(Code::IoError, message),
+    fn words(error: &io::Error) -> String {
+        match Errno::from_io_error(error) {
+            Some(Errno::XDEV) => "it leads out of the workspace".to_owned(),
+            _ => error.to_string(),
         }
-    }
-
-    /// Names the argument at fault.
-    #[must_use]
-    pub fn field(mut self, field: impl Into<String>) -> Self {
-        self.field = Some(field.into());
-        self
-    }
-
-    /// Better advice than the usual.
-    #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = hint.into();
-        self
     }
 }
 
 fn code_of(errno: Errno) -> Code {
     match errno {
+        Errno::XDEV => Code::PathOutsideWorkspace,
         Errno::NOENT => Code::NotFound,
         Errno::EXIST | Errno::NOTEMPTY => Code::AlreadyExists,
         Errno::ISDIR => Code::NotAFile,

@@ -2,31 +2,30 @@
 //! stderr.
 
 mod answer;
-mod arguments;
 mod error;
 mod fetch;
 mod files;
 mod git;
-mod http;
 mod jobs;
 mod large;
-mod progress;
 mod resources;
 mod root;
 mod server;
-mod stdio;
 mod stop;
 mod text;
-mod token;
 mod tools;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use sandboxed_mcp::{http, stdio};
 
 use crate::{jobs::Jobs, root::Root, server::Server};
+
+/// Longest line of a client: the longest content of a file with every character escaped, so that what is too large is
+/// refused by the name of its field.
+pub const MAX_LINE: usize = 64 << 20;
 
 /// Lets an agent read, change, search and run what is in one directory, over MCP on stdin and stdout.
 #[derive(Debug, Parser)]
@@ -60,7 +59,7 @@ enum Internal {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    log_to_stderr();
+    sandboxed_mcp::log_to_stderr();
     let served = match args.internal {
         // Before there is a second thread: the runner forks.
         Some(Internal::RunJobs { control }) => jobs::serve(&control).map_err(anyhow::Error::msg),
@@ -87,15 +86,10 @@ fn run(args: Args) -> anyhow::Result<()> {
         let server = Server::new(Jobs::new(Arc::clone(&root), state_dir), root);
         match (args.http, args.token_file) {
             (Some(address), Some(file)) => http::serve(server, address, &file).await,
-            _ => stdio::serve(server).await,
+            _ => stdio::serve(server, MAX_LINE).await,
         }
     });
     // A read of stdin that is not a pipe cannot be interrupted; it must not hold the exit up.
     runtime.shutdown_background();
     result
-}
-
-fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("SANDBOXED_SH_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }

@@ -12,10 +12,9 @@ use rmcp::{
     },
     service::RequestContext,
 };
+use sandboxed_mcp::{Answer, Progress, parse, refusal};
 use serde::de::DeserializeOwned;
 
-use crate::answer::{Answer, refusal};
-use crate::arguments::parse;
 use crate::error::{Problem, Result};
 use crate::fetch::{FetchParams, fetch_url};
 use crate::files::{
@@ -23,7 +22,6 @@ use crate::files::{
 };
 use crate::git::{git_diff, git_log, git_status};
 use crate::jobs::Jobs;
-use crate::progress::Progress;
 use crate::root::Root;
 use crate::stop::Stop;
 use crate::{resources, tools};
@@ -94,25 +92,25 @@ impl Server {
             "search_files" => self.files(arguments, progress, search_files).await?,
             "write_file" => {
                 let act = |root: &Root, params: &files::WriteParams, _: &Stop| {
-                    Answer::data(&write_file(root, params)?)
+                    Ok(Answer::data(&write_file(root, params)?)?)
                 };
                 self.files(arguments, progress, act).await?
             }
             "edit_file" => {
                 let act = |root: &Root, params: &files::EditParams, _: &Stop| {
-                    Answer::data(&edit_file(root, params)?)
+                    Ok(Answer::data(&edit_file(root, params)?)?)
                 };
                 self.files(arguments, progress, act).await?
             }
             "move_file" => {
                 let act = |root: &Root, params: &files::MoveParams, _: &Stop| {
-                    Answer::data(&move_file(root, params)?)
+                    Ok(Answer::data(&move_file(root, params)?)?)
                 };
                 self.files(arguments, progress, act).await?
             }
             "delete_file" => {
                 let act = |root: &Root, params: &files::DeleteParams, _: &Stop| {
-                    Answer::data(&delete_file(root, params)?)
+                    Ok(Answer::data(&delete_file(root, params)?)?)
                 };
                 self.files(arguments, progress, act).await?
             }

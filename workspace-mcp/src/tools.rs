@@ -1,14 +1,8 @@
 //! The tools as clients see them: name, description, hints and schemas. Those whose answer is text have no output
 //! schema: structured content would replace the text in the clients.
 
-use std::sync::Arc;
-
-use rmcp::{
-    handler::server::tool::{schema_for_input, schema_for_output},
-    model::{JsonObject, Tool, ToolAnnotations},
-};
-use schemars::JsonSchema;
-use serde_json::Value;
+use rmcp::model::Tool;
+use sandboxed_mcp::tools::{Effect, data, text};
 
 use crate::fetch::FetchParams;
 use crate::files::{
@@ -29,19 +23,6 @@ Prefer edit_file to writing a file anew. Answers are bounded: what is cut says h
 is, as a path in the workspace. Deleted files are in .workspace-mcp/trash for 14 days. A command that runs on, such as a \
 server, is a job: start it with a small yield_seconds, not with `&`. Jobs end with this session unless durable. A failure \
 has a code, a message and a hint that says what to call next.";
-
-/// What a call does to the world.
-#[derive(Debug, Clone, Copy)]
-enum Effect {
-    /// Changes nothing.
-    Reads,
-    /// Changes or removes what was there.
-    Changes,
-    /// Adds what comes from elsewhere.
-    Fetches,
-    /// Anything, the network included.
-    Runs,
-}
 
 /// The list of tools.
 ///
@@ -186,93 +167,15 @@ fn jobs() -> Result<Vec<Tool>, String> {
     ])
 }
 
-/// A tool whose answer is text.
-fn text<P: JsonSchema + 'static>(
-    name: &'static str,
-    title: &'static str,
-    description: &'static str,
-    effect: Effect,
-) -> Result<Tool, String> {
-    let input = shorten(schema_for_input::<P>().map_err(|error| format!("{name}: {error}"))?);
-    let (read_only, destructive, open) = match effect {
-        Effect::Reads => (true, false, false),
-        Effect::Changes => (false, true, false),
-        Effect::Fetches => (false, false, true),
-        Effect::Runs => (false, true, true),
-    };
-    let hints = ToolAnnotations::from_raw(
-        Some(title.to_owned()),
-        Some(read_only),
-        Some(destructive),
-        Some(read_only),
-        Some(open),
-    );
-    Ok(Tool::new(name, description, input).with_annotations(hints))
-}
-
-/// A tool whose answer is data.
-fn data<P: JsonSchema + 'static, R: JsonSchema + 'static>(
-    name: &'static str,
-    title: &'static str,
-    description: &'static str,
-    effect: Effect,
-) -> Result<Tool, String> {
-    Ok(text::<P>(name, title, description, effect)?.with_raw_output_schema(shorten(schema_for_output::<R>())))
-}
-
-/// The same schema in fewer tokens: a choice of constants becomes an `enum`.
-fn shorten(schema: Arc<JsonObject>) -> Arc<JsonObject> {
-    let mut schema = Arc::unwrap_or_clone(schema);
-    schema.values_mut().for_each(fold_constants);
-    Arc::new(schema)
-}
-
-fn fold_constants(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            let choices = map.get("oneOf").and_then(Value::as_array);
-            let constants: Option<Vec<Value>> = choices.and_then(|all| {
-                all.iter().map(|choice| choice.get("const").filter(|c| c.is_string()).cloned()).collect()
-            });
-            if let Some(constants) = constants {
-                map.remove("oneOf");
-                map.insert("type".to_owned(), "string".into());
-                map.insert("enum".to_owned(), constants.into());
-            }
-            map.values_mut().for_each(fold_constants);
-        }
-        Value::Array(list) => list.iter_mut().for_each(fold_constants),
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_description_is_under_300_characters_and_every_hint_is_set() {
-        let tools = list().unwrap();
-        assert!(tools.len() <= 16);
-        for tool in tools {
-            let length = tool.description.unwrap().chars().count();
-            assert!((60..300).contains(&length), "{}: {length}", tool.name);
-            let hints = tool.annotations.unwrap();
-            let all =
-                [hints.read_only_hint, hints.destructive_hint, hints.idempotent_hint, hints.open_world_hint];
-            assert!(all.iter().all(Option::is_some) && hints.title.is_some(), "{}: {all:?}", tool.name);
-        }
-    }
-
-    #[test]
-    fn the_workflow_stands_in_the_first_250_characters() {
-        let first = INSTRUCTIONS.split("\n\n").next().unwrap();
-        assert!(first.chars().count() <= 250, "{}", first.chars().count());
-        let names: Vec<_> = list().unwrap().into_iter().map(|tool| tool.name).collect();
-        for word in
-            INSTRUCTIONS.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|w| w.contains('_'))
-        {
-            assert!(names.iter().any(|name| name == word) || word == "yield_seconds", "{word}");
-        }
+    fn every_tool_is_short_and_hinted_and_the_workflow_stands_first() {
+        assert_eq!(
+            sandboxed_mcp::tools::faults(&list().unwrap(), INSTRUCTIONS, 16, &["yield_seconds"]),
+            [""; 0]
+        );
     }
 }

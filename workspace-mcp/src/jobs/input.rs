@@ -14,7 +14,7 @@ use super::store::JobDir;
 use super::view::Jobs;
 use crate::answer::Answer;
 use crate::error::{Code, Problem, Result};
-use crate::progress::Progress;
+use sandboxed_mcp::Progress;
 
 /// Longest input of one call in bytes.
 const MAX_INPUT: usize = 1 << 20;

@@ -15,8 +15,8 @@ use super::store::{JobDir, Record};
 use super::view::{Jobs, Status, ending};
 use crate::answer::{Answer, MAX_TEXT};
 use crate::error::{Problem, Result};
-use crate::progress::Progress;
 use crate::text::plain;
+use sandboxed_mcp::Progress;
 
 const DEFAULT_BYTES: u64 = 16_000;
 /// Output counts as complete for now after so long a rest.

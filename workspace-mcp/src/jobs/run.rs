@@ -16,7 +16,7 @@ use super::store::{JobDir, OUTPUT_FILE, prune};
 use super::view::{Jobs, Status, ending, status_of};
 use crate::answer::Answer;
 use crate::error::{Code, Problem, Result};
-use crate::progress::Progress;
+use sandboxed_mcp::Progress;
 
 /// Seconds that a call waits when it does not say, and the most: Codex ends calls after 300 s.
 const DEFAULT_YIELD: f64 = 30.0;

@@ -7,12 +7,13 @@ use rmcp::{RoleServer, model::ProgressNotificationParam, service::RequestContext
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{Code, Problem};
+use crate::{Code, Problem};
 
 /// A third of the shortest idle limit among clients: 60 s to the first byte of HTTP.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// Progress of one call: seconds so far, which always rise.
+#[derive(Debug)]
 pub struct Progress<'a> {
     context: &'a RequestContext<RoleServer>,
     start: Instant,
@@ -53,7 +54,7 @@ impl<'a> Progress<'a> {
     }
 
     /// The answer that nobody reads.
-    pub fn problem(&self) -> Problem {
-        Problem::new(Code::Cancelled, "the client took the call back")
+    pub fn problem<C: Code>(&self) -> Problem<C> {
+        Problem::new(C::CANCELLED, "the client took the call back")
     }
 }

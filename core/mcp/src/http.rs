@@ -10,6 +10,7 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
+use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService,
     session::local::{LocalSessionManager, SessionConfig},
@@ -20,10 +21,17 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{server::Server, token::Token};
+use crate::Token;
 
 /// Serves `http://ADDR/mcp` until SIGTERM or SIGINT.
-pub async fn serve(server: Server, address: SocketAddr, file: &Path) -> anyhow::Result<()> {
+///
+/// # Errors
+/// The token's file or the address cannot be used.
+pub async fn serve<S: ServerHandler + Clone>(
+    server: S,
+    address: SocketAddr,
+    file: &Path,
+) -> anyhow::Result<()> {
     let token = Token::of_file(file).with_context(|| format!("the token's file {}", file.display()))?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = CancellationToken::new();
@@ -42,11 +50,11 @@ pub async fn serve(server: Server, address: SocketAddr, file: &Path) -> anyhow::
     Ok(axum::serve(listener, app).with_graceful_shutdown(signalled).await?)
 }
 
-fn service(
-    server: Server,
+fn service<S: ServerHandler + Clone>(
+    server: S,
     address: SocketAddr,
     stop: CancellationToken,
-) -> StreamableHttpService<Server, LocalSessionManager> {
+) -> StreamableHttpService<S, LocalSessionManager> {
     let mut session = SessionConfig::default();
     // Its five minutes would end a call that is still waiting.
     session.keep_alive = None;

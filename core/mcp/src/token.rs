@@ -10,6 +10,9 @@ use std::{
 use rustix::rand::{GetRandomFlags, getrandom};
 
 /// Random bytes of the kernel.
+///
+/// # Errors
+/// The kernel has none.
 pub fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     let mut filled = 0;

@@ -1,0 +1,105 @@
+//! The MCP server: one handler for stdio and HTTP, both protocol eras.
+
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    model::{
+        CacheScope, CallToolRequestParams, CallToolResponse, Implementation, JsonObject, ListToolsResult,
+        PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig, Tool,
+    },
+    service::RequestContext,
+};
+use sandboxed_mcp::{Answer, Progress, parse, refusal};
+
+use crate::error::Result;
+use crate::see::{ScreenshotParams, WindowsParams, list_windows, screenshot};
+use crate::session::{self, Desktops};
+use crate::tools;
+
+/// How long a client may keep the list of tools.
+const TOOLS_TTL_MS: u64 = 60 * 60 * 1000;
+
+/// The server's state; clones share it, one clone serves each HTTP request.
+#[derive(Debug, Clone, Default)]
+pub struct Server {
+    desktops: Desktops,
+}
+
+impl Server {
+    /// A server of these desktops.
+    pub fn new(desktops: Desktops) -> Self {
+        Self { desktops }
+    }
+
+    /// Its desktops.
+    pub fn desktops(&self) -> &Desktops {
+        &self.desktops
+    }
+
+    async fn call(&self, name: &str, arguments: Option<JsonObject>) -> Result<Option<Answer>> {
+        let desktops = &self.desktops;
+        let answer = match name {
+            "start_desktop" => Answer::data(&session::start_desktop(desktops, parse(arguments)?).await?)?,
+            "list_desktops" => {
+                let session::ListParams {} = parse(arguments)?;
+                Answer::data(&session::list_desktops(desktops))?
+            }
+            "resize_desktop" => Answer::data(&session::resize_desktop(desktops, parse(arguments)?).await?)?,
+            "stop_desktop" => Answer::data(&session::stop_desktop(desktops, parse(arguments)?).await?)?,
+            "screenshot" => {
+                let params: ScreenshotParams = parse(arguments)?;
+                screenshot(&*desktops.named(&params.desktop)?, params).await?
+            }
+            "list_windows" => {
+                let params: WindowsParams = parse(arguments)?;
+                Answer::data(&list_windows(&*desktops.named(&params.desktop)?).await?)?
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(answer))
+    }
+}
+
+impl ServerHandler for Server {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+            .with_server_info(Implementation::new("sandboxed-sh-desktop", env!("CARGO_PKG_VERSION")))
+            .with_instructions(tools::INSTRUCTIONS)
+    }
+
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let tools = tools::list().map_err(|error| ErrorData::internal_error(error, None))?;
+        let list = ListToolsResult::with_all_items(tools);
+        let modern =
+            context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
+        // The list is fixed for as long as this process lives.
+        Ok(if modern { list.with_ttl_ms(TOOLS_TTL_MS).with_cache_scope(CacheScope::Public) } else { list })
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        tools::list().ok()?.into_iter().find(|tool| tool.name == name)
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let progress = Progress::begin(&context).await;
+        let name = request.name.as_ref();
+        let called = tokio::select! {
+            called = self.call(name, request.arguments) => called,
+            () = progress.keep_alive() => Err(progress.problem()),
+            () = progress.cancelled() => Err(progress.problem()),
+        };
+        let result = match called {
+            Ok(Some(answer)) => answer.into_result(),
+            Ok(None) => return Err(ErrorData::invalid_params(format!("unknown tool: {name}"), None)),
+            Err(problem) => refusal(&problem),
+        };
+        Ok(result.into())
+    }
+}

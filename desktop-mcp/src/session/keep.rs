@@ -1,0 +1,259 @@
+//! The keeper: parent of everything in a desktop. It hears from its server over one socket. When that closes, because
+//! the server ended or was killed, it ends the users of the desktop, its services and the X server, in this order, then
+//! whatever escaped from them, and removes the desktop's directory. It has one thread and waits for what happens.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::unix::{fs::MetadataExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{
+    Pid, Signal, WaitOptions, WaitStatus, getpid, getppid, kill_process, set_child_subreaper,
+    set_parent_process_death_signal, setsid, wait,
+};
+
+use super::ends::{Children, descendants};
+use super::link::{Notice, Part, Request, receive, send};
+
+/// How long programs have to end after TERM.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long the kernel has to end what was killed.
+const KILLED: Duration = Duration::from_secs(5);
+/// The descriptor on which a program tells that it is ready.
+const READY_FD: i32 = 3;
+
+/// Keeps a desktop until its server goes, then leaves nothing of it.
+///
+/// # Errors
+/// The kernel refuses what a keeper needs.
+pub fn keep(socket: OwnedFd, directory: &Path) -> io::Result<()> {
+    // The terminal's signals are for the server.
+    let _ = setsid();
+    set_child_subreaper(Some(getpid()))?;
+    // Held as long as this process lives: by it others see that the directory is in use.
+    let lock = fs::File::open(directory)?;
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockShared)?;
+    let signals = signals()?;
+    let mut keeper = Keeper { socket, signals, children: BTreeMap::new(), socket_of_server: None };
+    let served = keeper.serve();
+    keeper.end();
+    let removed = match fs::remove_dir_all(directory) {
+        // By a server that gave up while it started the desktop.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    };
+    served.and(removed)
+}
+
+/// CHLD, and what asks a process to end, as a descriptor.
+fn signals() -> io::Result<OwnedFd> {
+    // SAFETY: the set is initialised by sigemptyset before it is used, and all pointers are to live locals.
+    let fd = unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        for signal in [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+            libc::sigaddset(&raw mut set, signal);
+        }
+        libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+        libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: signalfd has just made it, and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+struct Keeper {
+    socket: OwnedFd,
+    signals: OwnedFd,
+    children: BTreeMap<i32, Part>,
+    socket_of_server: Option<Socket>,
+}
+
+impl Keeper {
+    fn serve(&mut self) -> io::Result<()> {
+        loop {
+            let (spoken, signalled) = self.happens(None)?;
+            if signalled && self.reap() {
+                return Ok(());
+            }
+            if spoken {
+                match receive(&self.socket)? {
+                    Some((request, fd)) => self.answer(request, fd)?,
+                    None => return Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Waits for the server's word or a signal.
+    fn happens(&self, longest: Option<Duration>) -> io::Result<(bool, bool)> {
+        let mut fds = [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
+        let longest = longest.map(Timespec::try_from).transpose().map_err(io::Error::other)?;
+        match poll(&mut fds, longest.as_ref()) {
+            Ok(_) => Ok((!fds[0].revents().is_empty(), !fds[1].revents().is_empty())),
+            Err(rustix::io::Errno::INTR) => Ok((false, false)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn answer(&mut self, request: Request, fd: Option<OwnedFd>) -> io::Result<()> {
+        let (id, argv, env, directory, log, part) = match request {
+            Request::Start { id, argv, env, directory, log, part } => (id, argv, env, directory, log, part),
+            Request::Serves { display } => {
+                self.socket_of_server = Socket::of(display);
+                return Ok(());
+            }
+        };
+        let notice = match start(&argv, &env, &directory, &log, part, fd.as_ref().map(AsFd::as_fd)) {
+            Ok(pid) => {
+                self.children.insert(pid, part);
+                Notice::Started { id, pid }
+            }
+            Err(error) => Notice::Failed { id, message: error.to_string() },
+        };
+        send(self.socket.as_fd(), &notice, None)
+    }
+
+    /// Takes in children that ended; those of others too, which came to this process when their parents ended. Whether
+    /// a signal asked this process to end.
+    fn reap(&mut self) -> bool {
+        let mut asked = false;
+        let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
+        while let Ok(length) = rustix::io::read(&self.signals, &mut info) {
+            let signal = u32::from_ne_bytes([info[0], info[1], info[2], info[3]]);
+            asked |= length > 0 && signal != libc::SIGCHLD.unsigned_abs();
+        }
+        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+            self.ended(pid, status);
+        }
+        asked
+    }
+
+    fn ended(&mut self, pid: Pid, status: WaitStatus) {
+        let pid = pid.as_raw_nonzero().get();
+        if self.children.remove(&pid).is_some() {
+            let notice =
+                Notice::Exited { pid, code: status.exit_status(), signal: status.terminating_signal() };
+            // The server may have gone; that is noticed elsewhere.
+            let _ = send(self.socket.as_fd(), &notice, None);
+        }
+    }
+
+    /// Ends everything, users first.
+    fn end(&mut self) {
+        for part in [Part::User, Part::Service, Part::Server] {
+            let known: Vec<i32> =
+                self.children.iter().filter(|(_, own)| **own <= part).map(|(pid, _)| *pid).collect();
+            // What services and the X server started goes with them; what users left behind goes first.
+            let others: Vec<i32> = self.children.keys().copied().filter(|pid| !known.contains(pid)).collect();
+            self.end_all(&|| descendants(&others));
+        }
+        if let Some(socket) = &self.socket_of_server {
+            socket.remove();
+        }
+    }
+
+    fn end_all(&mut self, living: &dyn Fn() -> Children) {
+        for (signal, time) in [(Signal::TERM, GRACE), (Signal::KILL, KILLED)] {
+            let end = Instant::now() + time;
+            let mut told = Children::new();
+            loop {
+                self.reap();
+                let now = living();
+                if now.is_empty() {
+                    return;
+                }
+                for pid in now.difference(&told).copied().filter_map(Pid::from_raw) {
+                    let _ = kill_process(pid, signal);
+                }
+                told.extend(&now);
+                let left = end.saturating_duration_since(Instant::now());
+                if left.is_zero() || self.signalled(left).is_err() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Waits for a signal only: the server's word does not count any more.
+    fn signalled(&self, longest: Duration) -> io::Result<()> {
+        let mut fds = [PollFd::new(&self.signals, PollFlags::IN)];
+        let longest = Timespec::try_from(longest).map_err(io::Error::other)?;
+        poll(&mut fds, Some(&longest))?;
+        Ok(())
+    }
+}
+
+fn start(
+    argv: &[String],
+    env: &BTreeMap<String, String>,
+    directory: &Path,
+    log: &Path,
+    part: Part,
+    ready: Option<BorrowedFd<'_>>,
+) -> io::Result<i32> {
+    let (program, args) =
+        argv.split_first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no program"))?;
+    let output = fs::OpenOptions::new().create(true).append(true).open(log)?;
+    let mut command = Command::new(program);
+    command.args(args).env_clear().envs(env).current_dir(directory).process_group(0);
+    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+    let ready = ready.map(|fd| fd.as_raw_fd());
+    let keeper = getpid();
+    // Asked to end, an X server takes its socket and lock with it.
+    let last = if part == Part::Server { Signal::TERM } else { Signal::KILL };
+    let prepare = move || {
+        // Should the keeper itself be killed.
+        set_parent_process_death_signal(Some(last))?;
+        if getppid() != Some(keeper) {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        // SAFETY: the set is a live local, initialised by sigemptyset. What this process blocks, a program must hear.
+        unsafe {
+            let mut none = std::mem::zeroed();
+            libc::sigemptyset(&raw mut none);
+            libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+        }
+        match ready {
+            // SAFETY: both are descriptors of this process; dup2 and fcntl may be called between fork and exec.
+            Some(READY_FD) => unsafe { libc::fcntl(READY_FD, libc::F_SETFD, 0) },
+            // SAFETY: as above.
+            Some(fd) => unsafe { libc::dup2(fd, READY_FD) },
+            None => 0,
+        };
+        Ok(())
+    };
+    // SAFETY: the closure makes system calls only, and allocates nothing.
+    unsafe { command.pre_exec(prepare) };
+    let child = command.spawn()?;
+    i32::try_from(child.id()).map_err(io::Error::other)
+}
+
+/// The socket of an X server, which it leaves behind when it is killed.
+struct Socket {
+    path: PathBuf,
+    inode: u64,
+}
+
+impl Socket {
+    fn of(display: u32) -> Option<Self> {
+        let path = PathBuf::from(format!("/tmp/.X11-unix/X{display}"));
+        let inode = fs::metadata(&path).ok()?.ino();
+        Some(Self { path, inode })
+    }
+
+    /// It usually is gone already, or is another server's that has the same number now.
+    fn remove(&self) {
+        if fs::metadata(&self.path).is_ok_and(|data| data.ino() == self.inode) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}

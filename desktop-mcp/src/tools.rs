@@ -1,0 +1,33 @@
+//! The list of tools and the words that go with it.
+
+use rmcp::model::Tool;
+
+use crate::{see, session};
+
+/// What a client's model reads first. Codex shows about the first 250 characters.
+pub const INSTRUCTIONS: &str = "\
+Desktops with a screen of their own. start_desktop first. Look with list_windows (text, cheap) before screenshot. Places \
+are pixels of the whole screen's picture.
+
+A failure has a code, a message and a hint that says what to call next. Desktops end with this session, and all programs \
+in them.";
+
+/// The list of tools.
+///
+/// # Errors
+/// When a schema cannot be made.
+pub fn list() -> Result<Vec<Tool>, String> {
+    let mut tools = session::tools()?;
+    tools.extend(see::tools()?);
+    Ok(tools)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tool_is_short_and_hinted_and_the_workflow_stands_first() {
+        assert_eq!(sandboxed_mcp::tools::faults(&list().unwrap(), INSTRUCTIONS, 20, &[]), [""; 0]);
+    }
+}

@@ -1,0 +1,14 @@
+//! The X server of a desktop: how to get to it, a connection with what all need of it, its events, and a thread that
+//! owns something and does one thing after the other with it.
+
+mod access;
+mod atoms;
+mod display;
+mod events;
+mod thread;
+
+pub use access::*;
+pub use atoms::*;
+pub use display::*;
+pub use events::*;
+pub use thread::*;

@@ -1,0 +1,160 @@
+//! Desktops begin whole and end without a trace, whoever is killed.
+
+use std::path::Path;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::stage::{Server, Stage, Traces, program, socket};
+
+/// Processes whose environment or arguments name a directory.
+fn processes_of(directory: &Path) -> Vec<Pid> {
+    let needle = directory.to_str().unwrap().as_bytes();
+    let own = std::process::id().to_string();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        let Ok(pid) = name.parse::<i32>() else { continue };
+        let mut said = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+        said.extend(std::fs::read(entry.path().join("cmdline")).unwrap_or_default());
+        if name != own && said.windows(needle.len()).any(|window| window == needle) {
+            found.push(Pid::from_raw(pid).unwrap());
+        }
+    }
+    found
+}
+
+/// Waits for the end of processes.
+async fn gone(pids: Vec<Pid>) {
+    for pid in pids {
+        if let Ok(fd) = pidfd_open(pid, PidfdFlags::empty()) {
+            let ended = tokio::task::spawn_blocking(move || {
+                poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&Timespec { tv_sec: 60, tv_nsec: 0 }))
+            });
+            assert_eq!(ended.await.unwrap(), Ok(1), "{pid:?} {} ends", name_of(pid));
+        }
+    }
+}
+
+fn name_of(pid: Pid) -> String {
+    std::fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero()))
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
+#[tokio::test]
+async fn a_desktop_has_what_belongs_to_it_and_a_client_that_leaves_leaves_nothing() {
+    let stage = Stage::sized(json!({"width": 1000, "height": 700, "dpi": 120})).await;
+    assert_eq!((&stage.desktop["width"], &stage.desktop["height"]), (&json!(1000), &json!(700)));
+    assert_eq!(stage.desktop.get("notes"), None, "nothing is missing on this machine");
+    let processes = processes_of(stage.dir.path());
+    let mut names: Vec<_> = processes.iter().map(|pid| name_of(*pid)).collect();
+    names.sort();
+    for part in ["Xvfb", "dbus-daemon", "openbox"] {
+        assert!(names.iter().any(|name| name == part), "{part}: {names:?}");
+    }
+    stage.finish().await;
+    gone(processes).await;
+}
+
+#[tokio::test]
+async fn two_desktops_are_apart_and_end_apart() {
+    let stage = Stage::new().await;
+    let second = stage.server.data("start_desktop", json!({})).await;
+    assert_ne!(second["display"], stage.desktop["display"]);
+    let traces = Traces::of(&second);
+    let stopped = stage.server.data("stop_desktop", json!({"desktop": second["desktop"]})).await;
+    assert_eq!(stopped["stopped"], second["desktop"]);
+    traces.assert_gone();
+    let left = stage.server.data("list_desktops", json!({})).await;
+    assert_eq!(left["desktops"], json!([stage.desktop]));
+    let again = stage.server.problem("stop_desktop", json!({"desktop": second["desktop"]})).await;
+    assert_eq!(again["code"], "unknown_desktop");
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn nobody_without_the_cookie_gets_in() {
+    let stage = Stage::new().await;
+    let display = stage.desktop["display"].as_str().unwrap();
+    let stream = std::os::unix::net::UnixStream::connect(socket(display)).unwrap();
+    let (stream, _) = x11rb::rust_connection::DefaultStream::from_unix_stream(stream).unwrap();
+    let refused = x11rb::rust_connection::RustConnection::connect_to_stream(stream, 0);
+    assert!(refused.is_err(), "an X server of a desktop asks for its cookie");
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn nothing_is_left_when_server_or_keeper_is_killed() {
+    for killed in ["server", "keeper"] {
+        let dir = TempDir::new().unwrap();
+        let server = Server::start(program(dir.path())).await;
+        let desktop = server.data("start_desktop", json!({})).await;
+        let traces = Traces::of(&desktop);
+        let processes = processes_of(dir.path());
+        assert!(processes.len() >= 5, "server, keeper, X server, bus, window manager: {processes:?}");
+        if killed == "server" {
+            server.kill().await;
+            gone(processes).await;
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "its directory too");
+        } else {
+            let keeper = std::fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+                let arguments = std::fs::read(entry.path().join("cmdline")).ok()?;
+                let arguments = String::from_utf8_lossy(&arguments).into_owned();
+                let own = arguments.contains("keep-desktop") && arguments.contains(dir.path().to_str()?);
+                own.then(|| entry.file_name().to_str()?.parse().ok().and_then(Pid::from_raw)).flatten()
+            });
+            kill_process(keeper.unwrap(), Signal::KILL).unwrap();
+            let server_itself: Vec<_> = processes
+                .iter()
+                .copied()
+                .filter(|pid| name_of(*pid) == "desktop-mcp" && Some(*pid) != keeper)
+                .collect();
+            gone(processes.into_iter().filter(|pid| !server_itself.contains(pid)).collect()).await;
+            let problem = server.problem("screenshot", json!({"desktop": desktop["desktop"]})).await;
+            assert_eq!(problem["code"], "desktop_ended", "{problem}");
+            // What the keeper could not remove goes when the next desktop starts.
+            let next = server.data("start_desktop", json!({})).await;
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+            server.data("stop_desktop", json!({"desktop": next["desktop"]})).await;
+            server.leave().await;
+        }
+        traces.assert_gone();
+    }
+}
+
+#[tokio::test]
+async fn a_desktop_whose_x_server_died_says_so_and_takes_its_programs_with_it() {
+    let stage = Stage::new().await;
+    let processes = processes_of(stage.dir.path());
+    let server = *processes.iter().find(|pid| name_of(**pid) == "Xvfb").unwrap();
+    let others: Vec<_> = processes.into_iter().filter(|pid| name_of(*pid) != "desktop-mcp").collect();
+    kill_process(server, Signal::KILL).unwrap();
+    gone(others).await;
+    for (tool, arguments) in
+        [("screenshot", json!({"desktop": "d1"})), ("list_windows", json!({"desktop": "d1"}))]
+    {
+        let problem = stage.server.problem(tool, arguments).await;
+        assert_eq!(problem["code"], "desktop_ended", "{problem}");
+    }
+    assert_eq!(stage.server.data("list_desktops", json!({})).await["desktops"][0]["running"], false);
+    let next = stage.server.data("start_desktop", json!({})).await;
+    stage.server.text("screenshot", json!({"desktop": next["desktop"]})).await;
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn without_an_x_server_the_package_is_named() {
+    let dir = TempDir::new().unwrap();
+    let mut command = program(dir.path());
+    command.env("PATH", dir.path());
+    let server = Server::start(command).await;
+    let problem = server.problem("start_desktop", json!({})).await;
+    assert_eq!(problem["code"], "not_installed");
+    assert!(problem["hint"].as_str().unwrap().contains("xvfb"), "{problem}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    server.leave().await;
+}
