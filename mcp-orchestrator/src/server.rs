@@ -172,7 +172,10 @@ impl Orchestrator {
 
 impl ServerHandler for Orchestrator {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().enable_tasks().build())
+        // Who asks for prompts gets an empty list; who answers must say so.
+        let capabilities =
+            ServerCapabilities::builder().enable_tools().enable_tasks().enable_prompts().build();
+        ServerConfig::new(capabilities)
             .with_server_info(Implementation::new("sandboxed-sh-orchestrator", env!("CARGO_PKG_VERSION")))
             .with_instructions(tools::instructions(self.role))
     }

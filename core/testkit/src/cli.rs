@@ -1,4 +1,4 @@
-//! The real agent CLIs that end-to-end tests run: each is named by an environment variable.
+//! The real agent CLIs that end-to-end tests run, and others' tests of protocols: each is named by an environment variable.
 //!
 //! A test whose CLI is missing fails and says how to get it: a skipped test proves nothing.
 
@@ -21,6 +21,12 @@ pub enum Cli {
     Grok,
     /// The Node.js that Gemini CLI runs on: one file that needs libstdc++ and nothing else unusual.
     Node,
+    /// The conformance suite of MCP: a script for [`Cli::Node`].
+    Conformance,
+    /// The inspector of MCP: a script for [`Cli::Node`].
+    Inspector,
+    /// mcp-scanner, a program.
+    McpScanner,
 }
 
 /// The CLI a test needs is not there.
@@ -57,6 +63,9 @@ impl Cli {
             Self::Gemini => "SANDBOXED_SH_TEST_GEMINI",
             Self::Grok => "SANDBOXED_SH_TEST_GROK",
             Self::Node => "SANDBOXED_SH_TEST_NODE",
+            Self::Conformance => "SANDBOXED_SH_TEST_CONFORMANCE",
+            Self::Inspector => "SANDBOXED_SH_TEST_INSPECTOR",
+            Self::McpScanner => "SANDBOXED_SH_TEST_MCP_SCANNER",
         }
     }
 
