@@ -57,7 +57,8 @@ pub(crate) fn shell_call(offered: &[String], command: &str) -> Option<(String, V
 /// takes it all the same, for most `mcp__server__tool`.
 pub(crate) fn mcp_call(offered: &[String], server: &str, tool: &str, input: Value) -> (String, Value) {
     let usual = format!("mcp__{server}__{tool}");
-    let in_namespace = format!("mcp__{server}.{tool}");
+    // Codex makes names of servers identifiers.
+    let in_namespace = format!("mcp__{}.{tool}", identifier(server));
     let spellings =
         [usual.clone(), in_namespace.clone(), format!("mcp_{server}_{tool}"), format!("{server}_{tool}")];
     if let Some(name) = spellings.into_iter().find(|name| offers(offered, name)) {
@@ -166,6 +167,8 @@ mod tests {
         for (offered, expected) in table {
             assert_eq!(mcp_call(&offered, "s", "t", input.clone()), (expected.to_owned(), input.clone()));
         }
+        let hyphen = mcp_call(&list(&["tool_search"]), "my-s", "t", input.clone());
+        assert_eq!(hyphen.0, "mcp__my_s.t");
         let wrapped = json!({"tool_name": "s__t", "tool_input": input});
         assert_eq!(mcp_call(&list(&["use_tool"]), "s", "t", input.clone()), ("use_tool".to_owned(), wrapped));
         let (name, code) = mcp_call(&list(&["functions.exec"]), "my-s", "t", input);
