@@ -5,9 +5,11 @@
 //! - [`harness`]: launch plan and codec for each harness, one normalised event type.
 //! - [`sandbox`]: from a workspace's wishes to an ordered plan of mounts, argv and limits.
 //! - [`policy`]: limits and validation rules shared by all doors.
+//! - [`smoke`]: what a live backend has to show.
 
 pub mod api;
 pub mod harness;
 pub mod mission;
 pub mod policy;
 pub mod sandbox;
+pub mod smoke;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sandboxed_domain::api::{Decision, PermissionMode};
+use sandboxed_domain::smoke::Expectation;
 use uuid::Uuid;
 
 /// Runs worker agents in sandboxes, for a boss agent that connects over MCP.
@@ -33,6 +34,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Let four workers change a small repository, from image to merge
     Demo(DemoArgs),
+    /// Try a live backend: two messages to one mission, and what was expected of it
+    Smoke(SmokeArgs),
     /// Print, or install with --write, the MCP settings of a boss's client
     Connect(ConnectArgs),
     /// Conversations with an agent
@@ -163,6 +166,40 @@ pub struct DemoArgs {
     /// Leave the daemon and the sandbox running
     #[arg(long)]
     pub keep: bool,
+}
+
+/// `smoke`.
+#[derive(Debug, Clone, Args)]
+pub struct SmokeArgs {
+    /// Which backend (see `backend list`)
+    #[arg(long, value_name = "BACKEND")]
+    pub backend: String,
+    /// Model instead of the backend's own
+    #[arg(long)]
+    pub model: Option<String>,
+    /// low, medium, high, xhigh or max
+    #[arg(long)]
+    pub effort: Option<String>,
+    /// Id or name of a workspace [default: a new one that is removed afterwards]
+    #[arg(long)]
+    pub workspace: Option<String>,
+    /// Longest time for both messages
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(5..=3600))]
+    pub timeout: u64,
+    /// What this backend or model cannot show, separated by commas; for instance thinking
+    #[arg(long, value_name = "EXPECTATIONS", value_delimiter = ',', value_parser = expectation)]
+    pub without: Vec<Expectation>,
+    /// Leave mission, workspace and daemon as they are at the end
+    #[arg(long)]
+    pub keep: bool,
+    /// Print JSON.
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+fn expectation(name: &str) -> Result<Expectation, String> {
+    let known = || Expectation::ALL.map(Expectation::as_str).join(", ");
+    Expectation::parse(name).ok_or_else(|| format!("use one of: {}", known()))
 }
 
 /// A client that can be a boss.
@@ -490,6 +527,7 @@ mod tests {
             "daemon status --json",
             "doctor --fix --json",
             "demo --backend claudecode --repo /r --keep",
+            "smoke --backend codex --model gpt-5.5 --without thinking,usage --json",
             "connect claude --write",
             "connect codex",
             "mission create do-it --backend command --workspace w --json",
@@ -529,6 +567,8 @@ mod tests {
             "workspace exec w ls",
             "workspace exec w",
             "workspace create w --network bridge",
+            "smoke",
+            "smoke --backend codex --without nonsense",
             "connect gemini",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");

@@ -4,6 +4,7 @@
 //! - [`daemon`]: `serve` and `daemon`; [`mission`], [`workspace`], [`backend`]: one client call a verb.
 //! - [`doctor`]: what the machine needs, and mending it; [`inside`]: the programs that run inside sandboxes.
 //! - [`cleanup`]: what old missions take. [`connect`]: settings of a boss's client. [`demo`]: the main job from end to end.
+//!   [`smoke`]: a live backend against what is expected of it. [`visit`]: what both begin and end with.
 
 pub mod args;
 mod backend;
@@ -16,6 +17,8 @@ mod inside;
 mod mission;
 pub mod out;
 mod run;
+mod smoke;
+mod visit;
 mod workspace;
 
 pub use run::main;

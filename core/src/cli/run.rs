@@ -6,7 +6,7 @@ use clap::Parser;
 use sandboxed_domain::api::{ApiError, ErrorCode};
 
 use super::args::{Cli, Command, EgressMode};
-use super::{backend, cleanup, connect, daemon, demo, doctor, mission, out, workspace};
+use super::{backend, cleanup, connect, daemon, demo, doctor, mission, out, smoke, workspace};
 
 /// Exit status of a verb that has done what it was asked to: 0, unless the verb passes on somebody else's.
 pub(super) type Outcome = Result<u8, ApiError>;
@@ -29,6 +29,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Daemon { verb } => wait_for(daemon::run(verb)),
         Command::Doctor(args) => wait_for(doctor::run(args)),
         Command::Demo(args) => wait_for(demo::run(args)),
+        Command::Smoke(args) => wait_for(smoke::run(args)),
         Command::Connect(args) => connect::run(&args),
         Command::Mission { verb } => wait_for(mission::run(verb)),
         Command::Workspace { verb } => wait_for(workspace::run(verb)),

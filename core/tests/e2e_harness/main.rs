@@ -79,5 +79,4 @@ suite! {
     claudecode: CLAUDECODE
     codex: CODEX
     gemini: GEMINI
-    grok: GROK
 }

@@ -1,25 +1,15 @@
 //! Leaving nothing behind that was not asked for.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt};
-use sandboxed_client::daemon::{StopOutcome, stop};
-use sandboxed_client::{Client, Frame, Settings};
-use sandboxed_domain::api::{ApiError, ErrorCode, EventBody, ListMissionsParams};
+use sandboxed_client::{Client, Settings};
+use sandboxed_domain::api::{ApiError, ErrorCode, ListMissionsParams};
 use uuid::Uuid;
+
+use crate::cli::visit::{DaemonWas, all_ended};
 
 /// How long cancelled workers may take to end.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Whose daemon it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum DaemonWas {
-    /// It ran before and goes on.
-    Running,
-    /// The demo started it and stops it.
-    Absent,
-}
 
 /// What the demo has started.
 #[derive(Debug)]
@@ -41,15 +31,7 @@ impl Started {
             Some(workspace) => self.end_workspace(workspace, say).await,
             None => Ok(()),
         };
-        let daemon = match self.daemon_was {
-            DaemonWas::Running => Ok(()),
-            DaemonWas::Absent => stop(&self.settings).await.map(|outcome| {
-                if outcome != StopOutcome::NotRunning {
-                    say("stopped the daemon, which was not running before");
-                }
-            }),
-        };
-        sandbox.and(daemon)
+        sandbox.and(self.daemon_was.leave(&self.settings, say).await)
     }
 
     async fn end_workspace(&self, workspace: Uuid, say: &(dyn Fn(&str) + Sync)) -> Result<(), ApiError> {
@@ -72,21 +54,5 @@ impl Started {
         self.client.stop_workspace(&workspace.to_string()).await?;
         say("stopped the sandbox");
         Ok(())
-    }
-}
-
-/// Returns when each mission has ended, or when the daemon tells nothing any more.
-async fn all_ended(
-    mut open: BTreeSet<Uuid>,
-    mut events: impl Stream<Item = Result<Frame, ApiError>> + Unpin,
-) {
-    while !open.is_empty() {
-        let Some(Ok(frame)) = events.next().await else { return };
-        if let Some(event) = frame.event()
-            && let EventBody::MissionStatusChanged { status, .. } = event.body
-            && status.is_ended()
-        {
-            open.remove(&event.mission_id);
-        }
     }
 }

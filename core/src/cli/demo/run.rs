@@ -2,15 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use sandboxed_client::daemon::{Auth, StateFiles, ensure_running, status};
-use sandboxed_client::{Client, Ownership, Settings};
+use sandboxed_client::Client;
+use sandboxed_client::daemon::StateFiles;
 use sandboxed_domain::api::{
     ApiError, BatchCreateParams, BatchCreateResponse, ErrorCode, LayoutResponse, NoParams,
 };
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::boss::Boss;
-use super::cleanup::{DaemonWas, Started};
+use super::cleanup::Started;
 use super::progress::Progress;
 use super::report::{self, Row};
 use super::repository;
@@ -18,10 +17,8 @@ use super::watch::Watch;
 use super::workers::{self, Expected};
 use crate::cli::args::DemoArgs;
 use crate::cli::run::Outcome;
-use crate::cli::{connect, daemon, doctor, out};
-
-/// Exit status of a program that was interrupted, as shells have it.
-const INTERRUPTED: u8 = 130;
+use crate::cli::visit::{self, INTERRUPTED, interrupted};
+use crate::cli::{connect, doctor, out};
 
 /// `demo`.
 pub(in crate::cli) async fn run(args: DemoArgs) -> Outcome {
@@ -44,24 +41,8 @@ pub(in crate::cli) async fn run(args: DemoArgs) -> Outcome {
     told.and_then(|status| ended.map(|()| status))
 }
 
-async fn interrupted() {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-}
-
 async fn start() -> Result<Started, ApiError> {
-    let settings = Settings::from_env()?;
-    let options = daemon::options(Auth::Token);
-    let ran = settings.ownership == Ownership::Foreign || status(&settings, &options).await?.running;
-    let client = ensure_running(&settings, &options, &|notice| out::say(&format!("  {notice}"))).await?;
-    let daemon_was = if ran { DaemonWas::Running } else { DaemonWas::Absent };
+    let (client, settings, daemon_was) = visit::arrive().await?;
     Ok(Started { client, settings, daemon_was, workspace: None })
 }
 
