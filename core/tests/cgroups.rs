@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use sandboxed_core::sandbox::cgroup::{CgroupTree, Group, LimitEvent};
+use sandboxed_core::sandbox::cgroup::{CgroupTree, Controller, Group, LimitEvent, Version};
 use sandboxed_domain::sandbox::Limits;
 
 /// A tree of its own for each test, removed when it ends.
@@ -141,4 +141,25 @@ fn a_name_that_is_a_path_is_refused() {
     for bad in ["", "..", "a/b", "cgroup.procs", "tasks"] {
         assert!(CgroupTree::detect(bad).is_err(), "{bad:?}");
     }
+}
+
+#[test]
+fn all_sandboxes_of_a_daemon_together_leave_the_machine_room() {
+    let tree = Tree::new("share");
+    tree.0.machine("m").unwrap().create(&Limits::default()).unwrap();
+    let limit = |controller: Controller, v1: &str, v2: &str| {
+        let hierarchy = tree.0.hierarchies().with(controller).unwrap();
+        let file = if hierarchy.version == Version::V1 { v1 } else { v2 };
+        let dir = hierarchy.root.join("sandboxed-sh").join(tree.0.instance());
+        let read = |file: std::path::PathBuf| std::fs::read_to_string(file).unwrap().trim().parse::<u64>();
+        (read(dir.join(file)), read(dir.join("m").join(file)))
+    };
+    let (all, one) = limit(Controller::Memory, "memory.limit_in_bytes", "memory.max");
+    let info = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let total = info.lines().next().unwrap().split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10;
+    let all = all.unwrap();
+    assert!(all < total && all > total / 2, "{all} of {total}");
+    assert!(one.is_err() || one.unwrap() > total, "a sandbox itself has the limit that was asked for: none");
+    let (all, one) = limit(Controller::Pids, "pids.max", "pids.max");
+    assert!(all.unwrap() > 1000 && one.is_err());
 }

@@ -9,6 +9,7 @@
 //! - [`facts`], [`diff`]: what a worker did, from the real common directory and never from the worktree's `.git` file.
 //! - [`view`]: status, differences, history and worktrees of a repository, for whoever only looks.
 //! - [`remove`], [`merge`]: the two ways a worktree ends; neither loses work.
+//! - [`confine`]: writing among files that workers can change.
 //! - [`sample`]: a small repository to try things in.
 //!
 //! Invariants: a worktree exists wholly or not at all; nothing dirty, untracked or unmerged is deleted; no config is
@@ -17,6 +18,7 @@
 mod admin;
 mod attributes;
 mod checkout;
+pub mod confine;
 pub mod diff;
 mod error;
 pub mod facts;
@@ -35,6 +37,7 @@ mod workdir;
 pub mod worktree;
 mod write;
 
+pub use confine::write_only_below;
 pub use diff::diff_page;
 pub use error::{GitError, Result};
 pub use facts::facts;

@@ -9,8 +9,9 @@ use super::checkout::Checkout;
 use super::error::{GitError, Result};
 use super::lock::RepoLock;
 use super::owner::AsOwner;
+use super::refs;
+use super::repository::{self, confined};
 use super::status::status;
-use super::{refs, repository};
 
 /// How a branch came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,13 @@ pub enum Merged {
 /// failure to write, after which the branch and the files are as before.
 pub fn merge_branch(repo_root: &Path, branch: &str, message: &str) -> Result<Merged> {
     let (repo, root) = repository::locate(repo_root)?;
+    let places = [repository::trimmed(repo.commondir()), root.clone()];
+    drop(repo);
+    confined(&places, || merge_here(&root, branch, message))
+}
+
+fn merge_here(root: &Path, branch: &str, message: &str) -> Result<Merged> {
+    let (repo, root) = repository::locate(root)?;
     let checkout = Checkout::open(&root, &root)?;
     let lock = RepoLock::of(&checkout.common);
     let _guard = lock.acquire()?;

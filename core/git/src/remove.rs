@@ -10,6 +10,7 @@ use super::checkout::{Checkout, Head};
 use super::error::{GitError, Result};
 use super::lock::RepoLock;
 use super::refs;
+use super::repository::confined;
 use super::status::status;
 use super::worktree::move_into_place;
 
@@ -79,6 +80,15 @@ pub fn remove(worktree: &Path, repo_root: &Path, branch: &str) -> Result<Removal
         }
         Err(e) => return Err(e),
     };
+    let parent = checkout.workdir.parent().unwrap_or(Path::new("/")).to_owned();
+    let places = [checkout.common.clone(), parent];
+    drop(checkout);
+    confined(&places, || remove_here(worktree, repo_root, branch))
+}
+
+fn remove_here(worktree: &Path, repo_root: &Path, branch: &str) -> Result<Removal> {
+    let kept = |why| Ok(Removal::Kept { why, path: worktree.to_owned() });
+    let checkout = Checkout::open(worktree, repo_root)?;
     let lock = RepoLock::of(&checkout.common);
     let _guard = lock.acquire()?;
     // Taken for as long as it is looked at and deleted: a git in the worktree would wait or fail, not interfere.

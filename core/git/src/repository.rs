@@ -5,6 +5,7 @@ use std::sync::Once;
 
 use git2::{DiffOptions, ErrorCode, Repository, RepositoryOpenFlags};
 
+use super::confine::write_only_below;
 use super::error::{GitError, Result};
 
 /// A repository as a boss sees it.
@@ -75,6 +76,13 @@ pub(super) fn open(root: &Path) -> Result<Repository> {
         ErrorCode::NotFound => GitError::NotARepository { path: root.to_owned() },
         _ => GitError::git("opening the repository", root, e),
     })
+}
+
+/// Writing among files that workers can change: only below `places`, wherever links lead.
+pub(super) fn confined<T: Send>(places: &[PathBuf], work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let paths: Vec<&Path> = places.iter().map(PathBuf::as_path).collect();
+    let first = places.first().map_or(Path::new("/"), PathBuf::as_path);
+    write_only_below(&paths, work).map_err(|e| GitError::io("working in", first, e))?
 }
 
 /// libgit2 refuses repositories of other users because *git* would run their hooks. Nothing here runs anything, and

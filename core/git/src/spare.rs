@@ -33,6 +33,11 @@ impl Spares {
         Self { dir: dir.into() }
     }
 
+    /// Where they are.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Brings the number of spares for `base` (HEAD when absent) to `count`; returns how many were made. Spares of this
     /// repository's other trees are removed: they fit nothing any more once the base has moved.
     ///

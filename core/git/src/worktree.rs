@@ -2,7 +2,7 @@
 //!
 //! Order of creation, so that a crash at any point can be undone from the marker alone:
 //! 1. under the repository's lock: the entry (marked, `locked`), then the branch;
-//! 2. without the lock: the files in a hidden sibling of the final path, and the index;
+//! 2. without the lock: the files where no worker sees them, and the index;
 //! 3. one rename to the final path, then the entry is unlocked.
 
 use std::fs;
@@ -14,9 +14,10 @@ use super::admin::{self, Entry, Found, Marker};
 use super::error::{GitError, Result};
 use super::lock::RepoLock;
 use super::populate::{Source, populate};
+use super::refs;
+use super::repository::{self, confined};
 use super::spare::Spares;
 use super::write::Stamp;
-use super::{refs, repository};
 
 /// What worktree is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,11 +170,14 @@ impl Validated {
         GitError::Busy { repo: self.root.clone(), what: format!("the worktree entry {}", self.request.name) }
     }
 
-    /// The hidden sibling in which the files are put together: the same file system as the final path.
-    fn marker(&self) -> Marker {
+    /// The files are put together among the spares, or in a hidden sibling: on the file system of the final path.
+    fn marker(&self, spares: Option<&Spares>) -> Marker {
         let staging = format!(".{}.partial", self.request.name);
         Marker {
-            staging: self.request.path.with_file_name(staging),
+            staging: match spares {
+                Some(spares) => spares.dir().join(staging),
+                None => self.request.path.with_file_name(staging),
+            },
             path: self.request.path.clone(),
             branch: self.request.branch.clone(),
             base: self.base.to_string(),
@@ -181,16 +185,28 @@ impl Validated {
     }
 }
 
-/// Makes the worktree. When any step fails, branch, entry and directory are gone again. No upstream is set.
+/// Makes the worktree. When any step fails, branch, entry and directory are gone again. No upstream is set. Files are
+/// put together among the spares where there are any, out of every worker's reach; and whatever a worker puts in the
+/// way of the rest, nothing but repository, spares and the target's directory is written.
 ///
 /// # Errors
 /// As [`validate`] (things may have changed since), or the failure of a step.
 pub fn create(validated: &Validated, spares: Option<&Spares>) -> Result<CreatedWorktree> {
     let repo = repository::open(&validated.root)?;
+    let marker = validated.marker(spares);
+    let mut places = vec![repository::trimmed(repo.commondir())];
+    for parent in [marker.path.parent(), marker.staging.parent()].into_iter().flatten() {
+        fs::create_dir_all(parent).map_err(|e| GitError::io("creating", parent, e))?;
+        places.push(parent.to_owned());
+    }
+    confined(&places, || create_here(validated, marker, spares))
+}
+
+fn create_here(validated: &Validated, marker: Marker, spares: Option<&Spares>) -> Result<CreatedWorktree> {
+    let repo = repository::open(&validated.root)?;
     let common = repository::trimmed(repo.commondir());
     let stamp = Stamp::for_repository(&common).map_err(|e| GitError::io("reading", &common, e))?;
     let lock = RepoLock::of(&common);
-    let marker = validated.marker();
     let entry = begin(validated, &repo, &lock, &marker, &stamp)?;
     let source = Source { root: &validated.root, repo: &repo, commit: validated.base, stamp };
     match fill(&source, &marker, &entry, spares) {
@@ -251,9 +267,6 @@ fn own_branch(repo: &Repository, v: &Validated, stamp: &Stamp) -> Result<()> {
 fn fill(source: &Source<'_>, marker: &Marker, entry: &Entry, spares: Option<&Spares>) -> Result<Route> {
     let staging = &marker.staging;
     let index = entry.dir.join("index");
-    if let Some(parent) = staging.parent() {
-        fs::create_dir_all(parent).map_err(|e| GitError::io("creating", parent, e))?;
-    }
     let spare = spares.is_some_and(|spares| spares.take(source, staging, &index));
     if !spare {
         fs::create_dir(staging).map_err(|e| GitError::io("creating", staging, e))?;

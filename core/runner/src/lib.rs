@@ -24,6 +24,7 @@ pub mod launch;
 pub mod protocol;
 mod records;
 mod run;
+mod scope;
 pub mod seccomp;
 mod server;
 pub mod socket;

@@ -9,6 +9,7 @@ use std::path::{Component, Path};
 
 use sandboxed_domain::api::{ApiError, ErrorCode};
 use sandboxed_domain::harness::{FileStep, PlannedFile, file_step};
+use sandboxed_git::write_only_below;
 use sha2::{Digest, Sha256};
 
 use crate::store::io_error;
@@ -26,12 +27,23 @@ pub struct Written {
 }
 
 /// Makes the planned directories and files. All of them lie below `root`, which workers can write to, so no part of a
-/// path below it may be a link. On the host workspace (`trusted`) a user's links are the user's business. `known` are
-/// the digests of what was written before.
+/// path below it may be a link, and what becomes one after it was looked at leads nowhere. On the host workspace
+/// (`trusted`) a user's links are the user's business. `known` are the digests of what was written before.
 ///
 /// # Errors
 /// A path outside `root`, a link on the way, or the file system's word.
 pub fn write_files(
+    root: &Path,
+    directories: &[String],
+    files: &[PlannedFile],
+    known: &BTreeMap<String, String>,
+    trusted: bool,
+) -> Result<Written, ApiError> {
+    let work = || write_all(root, directories, files, known, trusted);
+    if trusted { work() } else { write_only_below(&[root], work).map_err(|error| io_error(root, &error))? }
+}
+
+fn write_all(
     root: &Path,
     directories: &[String],
     files: &[PlannedFile],

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -70,9 +71,11 @@ impl Sockets {
     }
 }
 
-/// Binds by way of the directory's descriptor, because a socket's path may have only 108 bytes.
+/// Binds by way of the directory's descriptor, because a socket's path may have only 108 bytes. A link that a worker put
+/// in the directory's place is not followed.
 fn bind(directory: &Path) -> std::io::Result<UnixListener> {
-    let handle = std::fs::File::open(directory)?;
+    let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    let handle = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(directory)?;
     let path = format!("/proc/self/fd/{}/{SOCKET_NAME}", handle.as_raw_fd());
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),

@@ -44,7 +44,16 @@ pub fn checks() -> Vec<Check> {
 }
 
 fn host_checks() -> Vec<Check> {
-    vec![root(), nspawn(), kernel(), filesystem("overlay"), user_namespaces(), seccomp(), cgroups()]
+    vec![
+        root(),
+        nspawn(),
+        kernel(),
+        filesystem("overlay"),
+        user_namespaces(),
+        seccomp(),
+        landlock(),
+        cgroups(),
+    ]
 }
 
 /// Refuses when something that sandboxes need of the host is missing; which runner is used is checked by its path. The
@@ -175,6 +184,20 @@ fn seccomp() -> Check {
         Err("the kernel has no syscall filters".into())
     };
     check("seccomp", found, "boot a kernel with CONFIG_SECCOMP_FILTER")
+}
+
+/// The daemon's own work among workers' files is held to its places by it.
+fn landlock() -> Check {
+    let found = if sandboxed_git::confine::is_available() {
+        Ok("the daemon's writes among workers' files are confined".into())
+    } else {
+        Err("the kernel does not confine the daemon's own writes among workers' files".into())
+    };
+    check(
+        "landlock",
+        found,
+        "boot a kernel with CONFIG_SECURITY_LANDLOCK, and landlock among its lsm= parameter",
+    )
 }
 
 fn cgroups() -> Check {

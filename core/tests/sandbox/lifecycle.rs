@@ -227,3 +227,57 @@ async fn many_sandboxes_start_and_stop_at_once() {
         assert_nothing_left(place);
     }
 }
+
+/// Sandboxes made and ended by the next test; `SANDBOXED_SH_TEST_CYCLES` for a long run.
+const CYCLES: u32 = 24;
+
+/// Everything of the machine that a sandbox could leave behind, counted; and this process's own descriptors.
+fn inventory() -> [usize; 5] {
+    let count = |path: &str| fs::read_dir(path).map_or(0, Iterator::count);
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count();
+    let nspawn =
+        ["propagate", "unix-export", "locks"].map(|kind| count(&format!("/run/systemd/nspawn/{kind}")));
+    let zombies = sandboxed_core::sandbox::process::children(std::process::id() as i32).len();
+    [mounts, nspawn.iter().sum(), zombies, count("/proc/self/fd"), count("/dev/shm")]
+}
+
+#[tokio::test]
+async fn cycles_with_kills_at_any_moment_leave_nothing() {
+    let cycles = std::env::var("SANDBOXED_SH_TEST_CYCLES").map_or(CYCLES, |text| text.parse().unwrap());
+    let mut place = Place::new("cycles");
+    place.spec.network = sandboxed_domain::sandbox::Network::None;
+    // Whatever is made once is made by now.
+    place.start().await.stop(Duration::ZERO).await.unwrap();
+    let (begun, before) = (std::time::Instant::now(), inventory());
+    for cycle in 0..cycles {
+        let sandbox = place.start().await;
+        sandbox.runner().start_run(script("r", "setsid sleep 600 & exec sleep 600")).await.unwrap();
+        let (init, outer) = (sandbox.record().init.pid, sandbox.record().outer.pid);
+        let victims: &[i32] = match cycle % 6 {
+            0 => &[],
+            1 => &[init],
+            2 => &[outer],
+            3 => &[outer, init],
+            4 => &[init, outer],
+            _ => {
+                // Its daemon died as well: the next one finds it by its group alone.
+                fs::remove_file(sandbox.runner().files().record()).unwrap();
+                remove_leftovers(&place.tree, &BTreeSet::new()).await.unwrap();
+                &[]
+            }
+        };
+        for victim in victims {
+            // SAFETY: a plain signal to a process of this test.
+            unsafe { libc::kill(*victim, libc::SIGKILL) };
+        }
+        sandbox.stop(Duration::ZERO).await.unwrap();
+        assert!(place.tree.machines().unwrap().is_empty(), "cycle {cycle} left a group");
+    }
+    assert_nothing_left(&place);
+    let after = inventory();
+    println!("{cycles} cycles in {:?}: {before:?} before, {after:?} after", begun.elapsed());
+    // Other tests of this machine come and go: what is left over would grow with the cycles.
+    for (what, (before, after)) in before.iter().zip(after).enumerate() {
+        assert!(after < before + cycles as usize / 2, "count {what} grew from {before} to {after}");
+    }
+}

@@ -182,3 +182,74 @@ fn egress(place: &Place) -> Vec<PidFd> {
 fn all_end(processes: &[PidFd]) -> bool {
     processes.iter().all(|process| process.wait_exit(PATIENCE).unwrap())
 }
+
+/// Listens on a port that is in use elsewhere, and stays.
+const LISTEN: &str = "perl -MIO::Socket::INET -e '
+    $s = IO::Socket::INET->new(LocalAddr => q(127.0.0.1:8080), Listen => 1) or do { print qq(taken\n); exit };
+    $| = 1; print qq(bound\n); sleep 600'";
+
+#[tokio::test]
+async fn two_sandboxes_listen_on_the_same_port_unless_they_share_the_hosts_network() {
+    let dir = tempfile::tempdir().unwrap();
+    // Its host listens there as well.
+    internet::enter(dir.path());
+    for (network, second) in [(Network::None, "bound\n"), (Network::Host, "taken\n")] {
+        let (one, two) = (Place::with("port-one", network.clone()), Place::with("port-two", network));
+        let (first, other) = (one.start().await, two.start().await);
+        for sandbox in [&first, &other] {
+            sandbox.runner().start_run(script("listen", LISTEN)).await.unwrap();
+            let said = first_line(&sandbox.runner().runs_dir("listen").join("stdout.log")).await;
+            assert_eq!(said, second);
+        }
+        for sandbox in [first, other] {
+            sandbox.stop(Duration::ZERO).await.unwrap();
+        }
+    }
+}
+
+/// What a run prints first, told by the kernel.
+async fn first_line(path: &std::path::Path) -> String {
+    let path = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || {
+        let mut inotify = inotify::Inotify::init().unwrap();
+        inotify.watches().add(&path, inotify::WatchMask::MODIFY | inotify::WatchMask::CLOSE_WRITE).unwrap();
+        loop {
+            let text = std::fs::read_to_string(&path).unwrap();
+            if text.ends_with('\n') {
+                return text;
+            }
+            inotify.read_events_blocking(&mut [0; 4096]).unwrap();
+        }
+    });
+    tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn without_a_way_out_no_protocol_leaves() {
+    let script = "use Socket qw(:DEFAULT inet_pton); $SIG{ALRM} = sub { die };
+        for (['tcp', AF_INET, SOCK_STREAM, pack_sockaddr_in(80, inet_aton('203.0.113.10'))],
+             ['udp', AF_INET, SOCK_DGRAM, pack_sockaddr_in(53, inet_aton('203.0.113.53'))],
+             ['tcp6', AF_INET6, SOCK_STREAM, pack_sockaddr_in6(80, inet_pton(AF_INET6, '2001:db8::10'))],
+             ['udp6', AF_INET6, SOCK_DGRAM, pack_sockaddr_in6(53, inet_pton(AF_INET6, '2001:db8::53'))],
+             ['ping', AF_INET, SOCK_DGRAM, pack_sockaddr_in(0, inet_aton('203.0.113.10')), 1],
+             ['raw', AF_INET, SOCK_RAW, pack_sockaddr_in(0, inet_aton('203.0.113.10')), 1]) {
+            my ($name, $family, $type, $to, $protocol) = @$_;
+            my ($s, $r);
+            my $sent = eval { alarm 3; $r = socket($s, $family, $type, $protocol // 0)
+                && ($type == SOCK_STREAM ? connect($s, $to) : defined send($s, pack('C8', 8, 0, 0xf7, 0xff, 0, 0, 0, 0), 0, $to));
+                alarm 0; $r };
+            print \"$name \" if $sent }
+        print qq(end\n)";
+    let text = format!("perl <<'END_OF_SCRIPT'\n{script}\nEND_OF_SCRIPT");
+    let place = Place::with("protocols", Network::Host);
+    internet::enter(place.dir.path());
+    let control = place.start().await;
+    assert_eq!(say(control.runner(), &text).await, "tcp udp end\n", "on this host two of them leave");
+    control.stop(Duration::ZERO).await.unwrap();
+    for network in [Network::None, rules()] {
+        let place = Place::with("protocols", network);
+        let sandbox = place.start().await;
+        assert_eq!(say(sandbox.runner(), &text).await, "end\n");
+        sandbox.stop(Duration::ZERO).await.unwrap();
+    }
+}

@@ -178,8 +178,10 @@ fn base_arguments() -> impl Iterator<Item = &'static str> {
         "--private-users-ownership=off",
         "--link-journal=no",
         "--timezone=off",
-        // A core dump may hold a key; many descriptors are normal for build tools.
-        "--rlimit=CORE=0",
+        // A core dump may hold a key. With a limit of 0 the kernel would still run the host's own handler of dumps, as
+        // root outside; 1 is its word for neither file nor handler.
+        "--rlimit=CORE=1",
+        // Many descriptors are normal for build tools.
         "--rlimit=NOFILE=8192:65536",
     ]
     .into_iter()

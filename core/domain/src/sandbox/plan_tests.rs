@@ -32,7 +32,7 @@ fn the_whole_command_line_is_as_written_here() {
         "--private-users-ownership=off",
         "--link-journal=no",
         "--timezone=off",
-        "--rlimit=CORE=0",
+        "--rlimit=CORE=1",
         "--rlimit=NOFILE=8192:65536",
         "--register=no",
         "--keep-unit",

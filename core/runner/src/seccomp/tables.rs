@@ -108,7 +108,7 @@ const ALLOWED_HERE: &[Entry] = calls! { Allow:
         SYS_epoll_ctl_old SYS_epoll_wait SYS_epoll_wait_old SYS_eventfd SYS_fork SYS_futimesat
         SYS_get_thread_area SYS_getdents SYS_getpgrp SYS_getrlimit SYS_inotify_init SYS_lchown SYS_link
         SYS_lstat SYS_mkdir SYS_mknod SYS_open SYS_pause SYS_pipe SYS_poll SYS_readlink SYS_rename
-        SYS_renameat SYS_rmdir SYS_select SYS_set_thread_area SYS_setrlimit SYS_signalfd SYS_stat
+        SYS_renameat SYS_rmdir SYS_select SYS_set_thread_area SYS_signalfd SYS_stat
         SYS_symlink SYS_sync_file_range SYS_time SYS_unlink SYS_utime SYS_utimes SYS_vfork
 };
 /// The probes' calls pass every filter by the kernel's own rule: they only work where the kernel put them.
@@ -120,7 +120,7 @@ const ALLOWED_HERE: &[Entry] = &[];
 #[cfg(target_arch = "aarch64")]
 #[rustfmt::skip]
 const NUMBERED_HERE: &[Entry] = numbered! { Allow:
-        renameat = 38 sync_file_range = 84 getrlimit = 163 setrlimit = 164 io_pgetevents = 292
+        renameat = 38 sync_file_range = 84 getrlimit = 163 io_pgetevents = 292
 };
 
 /// Known and forbidden: mounts and namespaces, keys (not namespaced), tracing of the kernel, modules, devices, clocks,
@@ -153,10 +153,16 @@ const BY_ARGUMENTS: &[Entry] = calls! { Arguments:
         SYS_sched_setaffinity SYS_sched_setattr SYS_sched_setparam SYS_sched_setscheduler
 };
 
+#[cfg(target_arch = "x86_64")]
+const BY_ARGUMENTS_HERE: &[Entry] = calls! { Arguments: SYS_setrlimit };
+#[cfg(target_arch = "aarch64")]
+const BY_ARGUMENTS_HERE: &[Entry] = numbered! { Arguments: setrlimit = 164 };
+
 /// Every call with a decision of its own; all others are [`Verdict::Absent`].
 pub fn table() -> impl Iterator<Item = &'static Entry> {
-    let lists = [ALLOWED, ALLOWED_NEWER, ALLOWED_HERE, NUMBERED_HERE, REFUSED, REFUSED_HERE, BY_ARGUMENTS];
-    lists.into_iter().flatten()
+    let allowed = [ALLOWED, ALLOWED_NEWER, ALLOWED_HERE, NUMBERED_HERE];
+    let lists = [REFUSED, REFUSED_HERE, BY_ARGUMENTS, BY_ARGUMENTS_HERE];
+    allowed.into_iter().chain(lists).flatten()
 }
 
 /// The decision about a call's number.

@@ -154,3 +154,14 @@ fn the_printed_table_is_the_one_in_force() {
     }
     assert!(text.contains(&format!("mount {} eperm\n", libc::SYS_mount)));
 }
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn the_table_is_the_one_that_was_looked_through() {
+    let output = Command::new(PROGRAM).arg("seccomp-table").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/runner/seccomp.x86_64");
+    let written = std::fs::read_to_string(golden).unwrap_or_default();
+    let changed: Vec<_> = text.lines().filter(|line| !written.lines().any(|w| w == *line)).collect();
+    assert!(text == written, "look through {changed:?}, then run `sandbox-runner seccomp-table > {golden}`");
+}

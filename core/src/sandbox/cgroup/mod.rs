@@ -5,11 +5,13 @@
 //! - [`tree`]: where the groups of an instance are; finds what an earlier daemon left.
 //! - [`group`]: one group: members, killing, removal, figures.
 //! - [`limits`]: limits in the words of each version.
+//! - `share`: what all of them may have together.
 //! - [`watch`]: being told that a limit was hit.
 
 pub mod group;
 pub mod hierarchy;
 pub mod limits;
+mod share;
 pub mod tree;
 pub mod watch;
 

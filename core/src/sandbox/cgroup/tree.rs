@@ -10,6 +10,7 @@ use sandboxed_domain::sandbox::Limits;
 use super::CgroupError;
 use super::group::{Group, Usage};
 use super::hierarchy::Hierarchies;
+use super::share;
 
 /// Our folder at the root of every hierarchy. Outside the daemon's own service, so that sandboxes outlive it.
 const TOP: &str = "sandboxed-sh";
@@ -93,6 +94,8 @@ impl MachineCgroup {
     /// # Errors
     /// [`CgroupError`].
     pub fn create(&self, limits: &Limits) -> Result<(), CgroupError> {
+        let all = self.relative.parent().unwrap_or(Path::new(TOP)).to_owned();
+        Group::new(&self.hierarchies, all).create(&share::of_machine())?;
         self.whole().create(limits)?;
         self.main().create(&Limits::default())
     }
