@@ -12,6 +12,7 @@ mod hostile;
 mod merging;
 #[cfg(test)]
 mod parallel;
+#[cfg(test)]
 mod races;
 #[cfg(test)]
 mod removing;
