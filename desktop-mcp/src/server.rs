@@ -10,6 +10,7 @@ use rmcp::{
 };
 use sandboxed_mcp::{Answer, Progress, parse, refusal};
 
+use crate::act::{self, ComputerParams};
 use crate::error::Result;
 use crate::see::{ScreenshotParams, WindowsParams, list_windows, screenshot};
 use crate::session::{self, Desktops};
@@ -52,6 +53,26 @@ impl Server {
             "list_windows" => {
                 let params: WindowsParams = parse(arguments)?;
                 Answer::data(&list_windows(&*desktops.named(&params.desktop)?).await?)?
+            }
+            "computer" => {
+                let params: ComputerParams = parse(arguments)?;
+                act::computer(&*desktops.named(&params.desktop)?, params).await?
+            }
+            "launch_program" => {
+                let params: act::LaunchParams = parse(arguments)?;
+                Answer::data(&act::launch_program(&*desktops.named(&params.desktop)?, params).await?)?
+            }
+            "manage_window" => {
+                let params: act::ManageParams = parse(arguments)?;
+                Answer::data(&act::manage_window(&*desktops.named(&params.desktop)?, params).await?)?
+            }
+            "get_clipboard" => {
+                let params: act::GetClipboardParams = parse(arguments)?;
+                act::get_clipboard(&*desktops.named(&params.desktop)?).await?
+            }
+            "set_clipboard" => {
+                let params: act::SetClipboardParams = parse(arguments)?;
+                act::set_clipboard(&*desktops.named(&params.desktop)?, params).await?
             }
             _ => return Ok(None),
         };

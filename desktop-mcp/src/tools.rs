@@ -2,12 +2,12 @@
 
 use rmcp::model::Tool;
 
-use crate::{see, session};
+use crate::{act, see, session};
 
 /// What a client's model reads first. Codex shows about the first 250 characters.
 pub const INSTRUCTIONS: &str = "\
-Desktops with a screen of their own. start_desktop first. Look with list_windows (text, cheap) before screenshot. Places \
-are pixels of the whole screen's picture.
+Desktops of your own: start_desktop, launch_program, then look and act. list_windows is text, screenshot a picture; \
+computer clicks, types and presses keys. Places are pixels of the whole screen's picture.
 
 A failure has a code, a message and a hint that says what to call next. Desktops end with this session, and all programs \
 in them.";
@@ -19,6 +19,7 @@ in them.";
 pub fn list() -> Result<Vec<Tool>, String> {
     let mut tools = session::tools()?;
     tools.extend(see::tools()?);
+    tools.extend(act::tools()?);
     Ok(tools)
 }
 

@@ -41,6 +41,15 @@ impl Answer {
         Self::Text { content, facts: Map::new(), is_error: false }
     }
 
+    /// Puts text before all else.
+    #[must_use]
+    pub fn before(mut self, text: impl Into<String>) -> Self {
+        if let Self::Text { content, .. } = &mut self {
+            content.insert(0, ContentBlock::text(text.into()));
+        }
+        self
+    }
+
     /// Adds words of this program, apart from the text.
     #[must_use]
     pub fn note(self, notes: &[String]) -> Self {

@@ -1,29 +1,203 @@
-//! The connection through which things are done.
+//! The connection through which things are done, and the single motions of mouse and keys. They are quick; whoever has
+//! to wait between them does so elsewhere.
 
-use crate::error::{Result, x_failed};
-use crate::x::{Access, Display};
+use std::collections::BTreeSet;
+
+use x11rb::connection::Connection;
+use x11rb::protocol::xkb::{ConnectionExt as _, Group, ID};
+use x11rb::protocol::xproto::{
+    BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ClientMessageEvent, ConnectionExt as _, EventMask,
+    KEY_PRESS_EVENT, KEY_RELEASE_EVENT, MOTION_NOTIFY_EVENT, ModMask, Window,
+};
 use x11rb::protocol::xtest::ConnectionExt as _;
+
+use super::keymap::{Keymap, Stroke};
+use super::names::keysym_of;
+use super::plan::Spare;
+use crate::error::{Code, Problem, Result, x_failed};
+use crate::x::{Access, Display};
 
 /// Acts on one desktop.
 #[derive(Debug)]
 pub struct Hands {
     display: Display,
+    pub(super) spare: Spare,
+    /// Buttons that are down.
+    buttons: BTreeSet<u8>,
 }
 
 impl Hands {
     /// Connects.
     ///
     /// # Errors
-    /// `desktop_ended`, or an X server without XTEST.
+    /// `desktop_ended`, or an X server without XTEST or XKB.
     pub fn open(access: &Access) -> Result<Self> {
         let display = Display::open(access)?;
-        display.need("XTEST")?;
+        for extension in ["XTEST", "XKEYBOARD"] {
+            display.need(extension)?;
+        }
         display.conn.xtest_get_version(2, 2).map_err(x_failed)?.reply().map_err(x_failed)?;
-        Ok(Self { display })
+        display.conn.xkb_use_extension(1, 0).map_err(x_failed)?.reply().map_err(x_failed)?;
+        Ok(Self { display, spare: Spare::default(), buttons: BTreeSet::new() })
     }
 
     /// The connection.
     pub fn display(&self) -> &Display {
         &self.display
+    }
+
+    fn fake(&self, kind: u8, detail: u8, x: i16, y: i16) -> Result<()> {
+        let root = self.display.root;
+        self.display.conn.xtest_fake_input(kind, detail, 0, root, x, y, 0).map_err(x_failed).map(drop)
+    }
+
+    /// Moves the pointer.
+    ///
+    /// # Errors
+    /// `desktop_ended`.
+    pub fn move_to(&self, (x, y): (i32, i32)) -> Result<()> {
+        let side = |value: i32| i16::try_from(value).map_err(Problem::internal);
+        self.fake(MOTION_NOTIFY_EVENT, 0, side(x)?, side(y)?)
+    }
+
+    /// Presses or releases a button.
+    ///
+    /// # Errors
+    /// `desktop_ended`.
+    pub fn button(&mut self, button: u8, down: bool) -> Result<()> {
+        if down {
+            self.buttons.insert(button);
+        } else {
+            self.buttons.remove(&button);
+        }
+        self.fake(if down { BUTTON_PRESS_EVENT } else { BUTTON_RELEASE_EVENT }, button, 0, 0)
+    }
+
+    /// Buttons that are down.
+    pub fn buttons(&self) -> impl Iterator<Item = u8> {
+        self.buttons.iter().copied()
+    }
+
+    /// Presses and releases a button several times.
+    ///
+    /// # Errors
+    /// `desktop_ended`.
+    pub fn click(&mut self, button: u8, times: u32) -> Result<()> {
+        for _ in 0..times {
+            self.button(button, true)?;
+            self.button(button, false)?;
+        }
+        Ok(())
+    }
+
+    /// Where the pointer is.
+    ///
+    /// # Errors
+    /// `desktop_ended`.
+    pub fn pointer(&self) -> Result<(i32, i32)> {
+        let conn = &self.display.conn;
+        let at = conn.query_pointer(self.display.root).map_err(x_failed)?.reply().map_err(x_failed)?;
+        Ok((at.root_x.into(), at.root_y.into()))
+    }
+
+    /// Presses or releases a key.
+    ///
+    /// # Errors
+    /// `desktop_ended`.
+    pub fn key(&self, code: u8, down: bool) -> Result<()> {
+        self.fake(if down { KEY_PRESS_EVENT } else { KEY_RELEASE_EVENT }, code, 0, 0)
+    }
+
+    /// The keyboard as it is now; spare keys are those of it.
+    ///
+    /// # Errors
+    /// `desktop_ended`.
+    pub fn keymap(&mut self) -> Result<Keymap> {
+        let keymap = Keymap::read(&self.display)?;
+        let gives =
+            |code, character| keymap.symbol(keysym_of(character)) == Some(Stroke { code, modifiers: 0 });
+        self.spare.refresh(&keymap.spare, gives);
+        Ok(keymap)
+    }
+
+    /// Gives keys other symbols. Programs notice that later.
+    ///
+    /// # Errors
+    /// `desktop_ended`.
+    pub fn assign(&self, keys: &std::collections::BTreeMap<u8, char>) -> Result<()> {
+        let mut keys = keys.iter().map(|(code, character)| (*code, keysym_of(*character))).peekable();
+        while let Some((first, symbol)) = keys.next() {
+            // With and without Shift, so that Caps Lock changes nothing.
+            let mut symbols = vec![symbol, symbol];
+            let mut count = 1_u8;
+            while let Some((_, symbol)) = keys.next_if(|(code, _)| Some(*code) == first.checked_add(count)) {
+                symbols.extend([symbol, symbol]);
+                count += 1;
+            }
+            self.display.conn.change_keyboard_mapping(count, first, 2, &symbols).map_err(x_failed)?;
+        }
+        self.display.sync()
+    }
+
+    /// Types strokes one after the other. Modifiers stay down between strokes that both need them.
+    ///
+    /// # Errors
+    /// `desktop_ended`.
+    pub fn strokes(&self, keymap: &Keymap, strokes: impl Iterator<Item = Stroke>) -> Result<()> {
+        let mut down = 0;
+        for stroke in strokes {
+            self.modifiers(keymap, down & !stroke.modifiers, false)?;
+            self.modifiers(keymap, stroke.modifiers & !down, true)?;
+            down = stroke.modifiers;
+            self.key(stroke.code, true)?;
+            self.key(stroke.code, false)?;
+        }
+        self.modifiers(keymap, down, false)?;
+        self.display.sync()
+    }
+
+    fn modifiers(&self, keymap: &Keymap, modifiers: u8, down: bool) -> Result<()> {
+        keymap.holders(modifiers).try_for_each(|code| self.key(code, down))
+    }
+
+    /// Locks or unlocks Caps Lock.
+    ///
+    /// # Errors
+    /// `desktop_ended`.
+    pub fn lock_caps(&self, locked: bool) -> Result<()> {
+        let (caps, none) = (ModMask::LOCK, ModMask::from(0_u16));
+        let locks = if locked { caps } else { none };
+        let keyboard = ID::USE_CORE_KBD.into();
+        self.display
+            .conn
+            .xkb_latch_lock_state(keyboard, caps, locks, false, Group::M1, none, false, 0)
+            .map_err(x_failed)?;
+        self.display.sync()
+    }
+
+    /// The window that keys go to.
+    ///
+    /// # Errors
+    /// `text_not_typed`: none does.
+    pub fn focus(&self) -> Result<Window> {
+        let focus = self.display.conn.get_input_focus().map_err(x_failed)?.reply().map_err(x_failed)?.focus;
+        // None, pointer root, and the screen itself are no programs.
+        if focus <= 1 || focus == self.display.root {
+            return Err(Problem::new(Code::TextNotTyped, "no window has the keyboard's focus")
+                .hint("click into the window or field first, or focus it with manage_window"));
+        }
+        Ok(focus)
+    }
+
+    /// Sends a message about a window to the window manager.
+    ///
+    /// # Errors
+    /// `desktop_ended`.
+    pub fn ask_manager(&self, window: Window, kind: u32, data: [u32; 5]) -> Result<()> {
+        let message = ClientMessageEvent::new(32, window, kind, data);
+        let mask = EventMask::SUBSTRUCTURE_REDIRECT | EventMask::SUBSTRUCTURE_NOTIFY;
+        let root = self.display.root;
+        self.display.conn.send_event(false, root, mask, message).map_err(x_failed)?;
+        self.display.conn.flush().map_err(x_failed)
     }
 }

@@ -75,6 +75,15 @@ impl Eyes {
         Ok(frame)
     }
 
+    /// Looks so that the next screenshot tells what has changed since now.
+    ///
+    /// # Errors
+    /// As [`Self::look`].
+    pub fn remember(&mut self, area: Rect) -> Result<()> {
+        self.last = Some(self.look(area)?);
+        Ok(())
+    }
+
     /// The same into a frame that is there already, whose memory is used again.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod frame;
 mod pointer;
 mod scale;
 mod screenshot;
+mod still;
 mod tools;
 mod windows;
 
@@ -16,5 +17,6 @@ pub use eyes::Eyes;
 pub use frame::Frame;
 pub use scale::scaled;
 pub use screenshot::{Shot, Shown, take};
+pub use still::still;
 pub use tools::*;
-pub use windows::{WindowView, windows};
+pub use windows::{State, WindowView, find_window, windows};

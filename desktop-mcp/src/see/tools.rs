@@ -54,6 +54,13 @@ pub struct ScreenshotParams {
     file: String,
 }
 
+impl ScreenshotParams {
+    /// After an action: of the screen, or of what it changed.
+    pub fn after(only_changes: bool) -> Self {
+        Self { only_changes, ..Self::default() }
+    }
+}
+
 /// Parameters of `list_windows`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

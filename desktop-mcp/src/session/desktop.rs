@@ -10,16 +10,20 @@ use std::{
 use tokio::process::Child;
 use tokio_util::sync::CancellationToken;
 
-use super::keeper::{Keeper, Started};
+use super::keeper::Keeper;
 use super::link::Part;
-use super::programs::{Program, find_program};
+use super::programs::{Program, Running};
 use super::resize::resize;
+use super::start::pipe_for_program;
 use super::view::View;
-use crate::act::Hands;
+use crate::act::{Clipboard, Hands};
 use crate::error::{Code, Problem, Result};
 use crate::geometry::Rect;
 use crate::see::Eyes;
 use crate::x::{Access, Happenings, Owner};
+
+/// How many programs are remembered.
+const MOST_PROGRAMS: usize = 64;
 
 /// What a desktop is made of, when all of it runs.
 pub(super) struct Parts {
@@ -33,6 +37,7 @@ pub(super) struct Parts {
     pub process: Child,
     pub eyes: Owner<Eyes>,
     pub hands: Owner<Hands>,
+    pub clipboard: Clipboard,
     pub happenings: Happenings,
     pub notes: Vec<String>,
 }
@@ -49,8 +54,11 @@ pub struct Desktop {
     process: tokio::sync::Mutex<Child>,
     eyes: Owner<Eyes>,
     hands: Owner<Hands>,
+    clipboard: Clipboard,
     happenings: Happenings,
     notes: Vec<String>,
+    acting: tokio::sync::Mutex<()>,
+    programs: Mutex<Vec<Running>>,
     ended: CancellationToken,
 }
 
@@ -74,6 +82,9 @@ impl Desktop {
             process: tokio::sync::Mutex::new(parts.process),
             eyes: parts.eyes,
             hands: parts.hands,
+            clipboard: parts.clipboard,
+            acting: tokio::sync::Mutex::default(),
+            programs: Mutex::default(),
             happenings: parts.happenings,
             notes: parts.notes,
         }
@@ -124,6 +135,16 @@ impl Desktop {
         &self.hands
     }
 
+    /// Its clipboard.
+    pub fn clipboard(&self) -> &Clipboard {
+        &self.clipboard
+    }
+
+    /// Held by whoever acts on it for longer than a moment: one at a time.
+    pub fn acting(&self) -> &tokio::sync::Mutex<()> {
+        &self.acting
+    }
+
     /// What happens on it.
     pub fn happenings(&self) -> &Happenings {
         &self.happenings
@@ -134,23 +155,40 @@ impl Desktop {
         &self.ended
     }
 
-    /// Starts a program in it.
+    /// Starts a shell command in it.
     ///
     /// # Errors
-    /// `not_installed`, `not_started`, `desktop_ended`.
+    /// `not_started`, `desktop_ended`, `too_large`.
     pub async fn launch(
         &self,
-        argv: Vec<String>,
+        command: &str,
         directory: PathBuf,
         more_env: &BTreeMap<String, String>,
-        log: PathBuf,
-    ) -> Result<Started> {
-        if let Some(name) = argv.first() {
-            find_program(name)?;
-        }
+    ) -> Result<Running> {
+        let failed = |error| Problem::system("make", "a pipe", error);
+        let (output, theirs) = pipe_for_program().map_err(failed)?;
         let mut env = self.env.clone();
         env.extend(more_env.iter().map(|(name, value)| (name.clone(), value.clone())));
-        self.keeper.run(Program { argv, env, directory, log }, Part::User, None).await
+        let argv = ["/bin/sh", "-c", command].map(str::to_owned).to_vec();
+        let program = Program { argv, env, directory, log: None };
+        let started = self.keeper.run(program, Part::User, Some(theirs)).await?;
+        let running = Running::new(command.to_owned(), started, output);
+        self.remember(running.clone());
+        Ok(running)
+    }
+
+    fn remember(&self, running: Running) {
+        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        if programs.len() >= MOST_PROGRAMS {
+            let ended = programs.iter().position(|program| program.exit().is_some());
+            programs.remove(ended.unwrap_or(0));
+        }
+        programs.push(running);
+    }
+
+    /// The programs that were started in it last.
+    pub fn programs(&self) -> Vec<Running> {
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Gives the screen another size.

@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeMap,
     fs, io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
     os::unix::{fs::MetadataExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -112,7 +112,7 @@ impl Keeper {
                 return Ok(());
             }
         };
-        let notice = match start(&argv, &env, &directory, &log, part, fd.as_ref().map(AsFd::as_fd)) {
+        let notice = match start(&argv, &env, &directory, log.as_deref(), part, fd) {
             Ok(pid) => {
                 self.children.insert(pid, part);
                 Notice::Started { id, pid }
@@ -196,17 +196,21 @@ fn start(
     argv: &[String],
     env: &BTreeMap<String, String>,
     directory: &Path,
-    log: &Path,
+    log: Option<&Path>,
     part: Part,
-    ready: Option<BorrowedFd<'_>>,
+    given: Option<OwnedFd>,
 ) -> io::Result<i32> {
     let (program, args) =
         argv.split_first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no program"))?;
-    let output = fs::OpenOptions::new().create(true).append(true).open(log)?;
+    let (output, ready) = match (log, given) {
+        (Some(log), ready) => (fs::OpenOptions::new().create(true).append(true).open(log)?.into(), ready),
+        (None, Some(output)) => (output, None),
+        (None, None) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "nowhere to write to")),
+    };
     let mut command = Command::new(program);
     command.args(args).env_clear().envs(env).current_dir(directory).process_group(0);
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-    let ready = ready.map(|fd| fd.as_raw_fd());
+    let ready = ready.as_ref().map(AsRawFd::as_raw_fd);
     let keeper = getpid();
     // Asked to end, an X server takes its socket and lock with it.
     let last = if part == Part::Server { Signal::TERM } else { Signal::KILL };

@@ -21,7 +21,8 @@ pub const LONGEST: usize = 128 << 10;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "want", rename_all = "snake_case")]
 pub enum Request {
-    /// Start a program. The descriptor that comes with it becomes its descriptor 3.
+    /// Start a program. The descriptor that comes with it becomes its descriptor 3, on which it tells that it is
+    /// ready, or what it writes to.
     Start {
         /// Names the answer.
         id: u64,
@@ -31,8 +32,8 @@ pub enum Request {
         env: BTreeMap<String, String>,
         /// Where it starts.
         directory: PathBuf,
-        /// Where its output goes.
-        log: PathBuf,
+        /// Where its output goes; else into the descriptor that comes with the request.
+        log: Option<PathBuf>,
         /// When it is ended.
         part: Part,
     },

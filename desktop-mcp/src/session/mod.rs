@@ -18,7 +18,7 @@ mod view;
 pub use desktop::Desktop;
 pub use keep::keep;
 pub use keeper::{Exit, Keeper, Started};
-pub use programs::{Program, find_program};
+pub use programs::{Program, Running, find_program};
 pub use sessions::Desktops;
 pub use tools::*;
 pub use view::{Picture, View};

@@ -1,11 +1,16 @@
 //! Programs that a desktop is made of, and those that run in it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     ffi::OsStr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+use tokio::{io::AsyncReadExt, net::unix::pipe, sync::watch};
+
+use super::keeper::{Exit, Started};
 
 use crate::error::{Code, Problem, Result};
 
@@ -18,8 +23,8 @@ pub struct Program {
     pub env: BTreeMap<String, String>,
     /// Where it starts.
     pub directory: PathBuf,
-    /// Where its output goes.
-    pub log: PathBuf,
+    /// Where its output goes; else into the pipe that is given with it.
+    pub log: Option<PathBuf>,
 }
 
 /// Programs that a desktop needs, and the Debian packages that have them.
@@ -53,10 +58,80 @@ fn find_in(name: &str, path: &OsStr) -> Option<PathBuf> {
 
 /// The end of a program's output, for an error.
 pub fn last_words(log: &Path) -> String {
+    end_of(&String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()))
+}
+
+fn end_of(text: &str) -> String {
     const SHOWN: usize = 600;
-    let text = String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()).trim().to_owned();
+    let text = text.trim();
     let from = text.char_indices().rev().nth(SHOWN).map_or(0, |(at, _)| at);
     text[from..].to_owned()
+}
+
+/// Most bytes of a program's output that are kept.
+const KEPT: usize = 64 << 10;
+
+/// A program that was started in a desktop.
+#[derive(Debug, Clone)]
+pub struct Running {
+    command: String,
+    started: Started,
+    output: watch::Receiver<Tail>,
+}
+
+/// The end of a program's output.
+#[derive(Debug, Default)]
+struct Tail {
+    bytes: VecDeque<u8>,
+    complete: bool,
+}
+
+impl Running {
+    /// A program that writes into a pipe, which is read for as long as anybody has its other end.
+    pub(super) fn new(command: String, started: Started, pipe: pipe::Receiver) -> Self {
+        let (tail, output) = watch::channel(Tail::default());
+        tokio::spawn(keep_tail(pipe, tail));
+        Self { command, started, output }
+    }
+
+    /// What was to be run.
+    pub fn command(&self) -> &str {
+        &self.command
+    }
+
+    /// Its process.
+    pub fn started(&self) -> &Started {
+        &self.started
+    }
+
+    /// How it ended, once it has.
+    pub fn exit(&self) -> Option<Exit> {
+        *self.started.exit.borrow()
+    }
+
+    /// The end of its output; waits a moment for what is on its way when the program has ended.
+    pub async fn output(&self) -> String {
+        const MOMENT: Duration = Duration::from_millis(200);
+        let mut output = self.output.clone();
+        if self.exit().is_some() {
+            // A process that it left behind may keep the pipe open.
+            let _ = tokio::time::timeout(MOMENT, output.wait_for(|tail| tail.complete)).await;
+        }
+        let bytes: Vec<u8> = output.borrow().bytes.iter().copied().collect();
+        end_of(&String::from_utf8_lossy(&bytes))
+    }
+}
+
+async fn keep_tail(mut pipe: pipe::Receiver, tail: watch::Sender<Tail>) {
+    let mut piece = vec![0; 8 << 10];
+    while let Ok(length @ 1..) = pipe.read(&mut piece).await {
+        tail.send_modify(|tail| {
+            tail.bytes.extend(&piece[..length]);
+            let more = tail.bytes.len().saturating_sub(KEPT);
+            tail.bytes.drain(..more);
+        });
+    }
+    tail.send_modify(|tail| tail.complete = true);
 }
 
 #[cfg(test)]

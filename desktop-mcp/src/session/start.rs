@@ -25,7 +25,7 @@ use super::programs::{Program, find_program, last_words};
 use super::resize::resize;
 use super::stale::{PREFIX, remove_stale};
 use super::view::{LONGEST_SIDE, View};
-use crate::act::Hands;
+use crate::act::{Clipboard, Hands};
 use crate::error::{Code, Problem, Result, x_failed};
 use crate::see::Eyes;
 use crate::x::{Access, Cookie, Display, Happenings, Owner};
@@ -91,6 +91,7 @@ impl Stage {
         let failed = |error| Problem::system("start", "a thread", error);
         let eyes = Owner::start("eyes", Eyes::open(&access)?).map_err(failed)?;
         let hands = Owner::start("hands", Hands::open(&access)?).map_err(failed)?;
+        let clipboard = Clipboard::open(&access)?;
         let view = View::new(screen, LONGEST_SIDE);
         let (id, dpi, directory) = (self.id, self.wish.dpi, self.directory);
         Ok(Desktop::new(Parts {
@@ -104,6 +105,7 @@ impl Stage {
             process,
             eyes,
             hands,
+            clipboard,
             happenings,
             notes,
         }))
@@ -167,7 +169,7 @@ impl Stage {
         let config = self.directory.join("openbox.xml").display().to_string();
         let argv = [manager.as_str(), "--sm-disable", "--config-file", &config].map(str::to_owned).to_vec();
         let program = self.program("openbox", argv, env.clone());
-        let log = program.log.clone();
+        let log = self.log("openbox");
         let mut happened = happenings.listen();
         let mut started = keeper.run(program, Part::Service, None).await?;
         let ready = async {
@@ -187,15 +189,19 @@ impl Stage {
     }
 
     fn program(&self, name: &str, argv: Vec<String>, env: BTreeMap<String, String>) -> Program {
-        let log = self.directory.join(format!("{name}.log"));
-        Program { argv, env, directory: self.directory.clone(), log }
+        Program { argv, env, directory: self.directory.clone(), log: Some(self.log(name)) }
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.directory.join(format!("{name}.log"))
     }
 
     /// Starts a program that writes a line to its descriptor 3 when it serves.
     async fn ready(&self, keeper: &Keeper, program: Program, part: Part) -> Result<String> {
         let failed = |error| Problem::system("make", "a pipe", error);
-        let (name, log) = (program.argv.first().cloned().unwrap_or_default(), program.log.clone());
-        let (read, write) = ready_pipe().map_err(failed)?;
+        let name = program.argv.first().cloned().unwrap_or_default();
+        let log = program.log.clone().unwrap_or_default();
+        let (read, write) = pipe_for_program().map_err(failed)?;
         let mut started: Started = keeper.run(program, part, Some(write)).await?;
         let mut line = String::new();
         let mut reader = BufReader::new(read);
@@ -214,7 +220,8 @@ impl Stage {
     }
 }
 
-fn ready_pipe() -> std::io::Result<(pipe::Receiver, OwnedFd)> {
+/// A pipe whose end for writing a program gets.
+pub(super) fn pipe_for_program() -> std::io::Result<(pipe::Receiver, OwnedFd)> {
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     Ok((pipe::Receiver::from_owned_fd(read)?, write))
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::desktop::Desktop;
+use super::programs::Running;
 use super::sessions::Desktops;
 use super::start::Wish;
 use crate::error::{Problem, Result};
@@ -14,6 +15,9 @@ use crate::error::{Problem, Result};
 const SIDES: std::ops::RangeInclusive<u32> = 64..=7680;
 /// Resolutions in use.
 const DPIS: std::ops::RangeInclusive<u32> = 48..=384;
+
+/// How much of a command is told, in characters.
+const COMMAND: usize = 200;
 
 /// Parameters of `start_desktop`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -87,9 +91,24 @@ pub struct DesktopView {
     dpi: u32,
     /// Whether it runs; one that does not can only be stopped
     running: bool,
+    /// Programs that were started in it last
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    programs: Vec<ProgramView>,
     /// What is missing in it
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
+}
+
+/// A program as tools tell of it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ProgramView {
+    /// Its process
+    pid: i32,
+    /// The beginning of its command
+    command: String,
+    /// How it ended, once it has
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<String>,
 }
 
 /// Answer of `list_desktops`.
@@ -153,7 +172,16 @@ fn view(desktop: &Desktop) -> DesktopView {
         picture_height: whole.height,
         dpi: desktop.dpi(),
         running: !desktop.ended().is_cancelled(),
+        programs: desktop.programs().iter().map(program).collect(),
         notes: desktop.notes().to_vec(),
+    }
+}
+
+fn program(running: &Running) -> ProgramView {
+    ProgramView {
+        pid: running.started().pid,
+        command: running.command().chars().take(COMMAND).collect(),
+        ended: running.exit().map(|exit| exit.to_string()),
     }
 }
 

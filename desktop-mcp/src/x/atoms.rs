@@ -35,6 +35,7 @@ atom_manager! {
         _NET_SUPPORTED,
         _NET_SUPPORTING_WM_CHECK,
         _NET_WM_NAME,
+        _NET_WM_PING,
         _NET_WM_PID,
         _NET_WM_STATE,
         _NET_WM_STATE_DEMANDS_ATTENTION,

@@ -12,7 +12,7 @@ use x11rb::protocol::{
     xproto::{ChangeWindowAttributesAux, ConnectionExt as _, EventMask},
 };
 
-use super::{Access, Display};
+use super::{Access, Atoms, Display};
 use crate::error::{Problem, Result, x_failed};
 use crate::geometry::Rect;
 
@@ -30,6 +30,8 @@ pub enum Happened {
     Resized(Rect),
     /// Somebody else has the clipboard.
     Clipboard,
+    /// A program has answered the question of this number whether it is there.
+    Answered(u32),
     /// The X server is gone; nothing happens any more.
     Ended,
 }
@@ -91,7 +93,7 @@ impl Listener {
             {
                 self.listen_to_titles();
             }
-            if let Some(happened) = read(&event) {
+            if let Some(happened) = read(&event, &self.display.atoms) {
                 // Nobody listens at the moment: that is fine.
                 let _ = sender.send(happened);
             }
@@ -112,7 +114,7 @@ impl Listener {
     }
 }
 
-fn read(event: &Event) -> Option<Happened> {
+fn read(event: &Event, atoms: &Atoms) -> Option<Happened> {
     match event {
         Event::DamageNotify(damage) => {
             let area = damage.area;
@@ -121,6 +123,10 @@ fn read(event: &Event) -> Option<Happened> {
         }
         Event::RandrScreenChangeNotify(change) => {
             Some(Happened::Resized(Rect::new(0, 0, change.width.into(), change.height.into())))
+        }
+        Event::ClientMessage(message) if message.type_ == atoms.WM_PROTOCOLS => {
+            let [protocol, number, ..] = message.data.as_data32();
+            (protocol == atoms._NET_WM_PING).then_some(Happened::Answered(number))
         }
         Event::XfixesSelectionNotify(_) => Some(Happened::Clipboard),
         Event::PropertyNotify(_)

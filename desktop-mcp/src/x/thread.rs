@@ -40,6 +40,12 @@ impl<T: Send + 'static> Owner<T> {
         Ok(Self { jobs })
     }
 
+    /// Does `job` when those before it are done; nobody waits for it.
+    pub fn send(&self, job: impl FnOnce(&mut T) + Send + 'static) {
+        // Without the thread there is nothing to do it to.
+        let _ = self.jobs.send(Box::new(job));
+    }
+
     /// Does `job` when those before are done. What nobody waits for any more is not begun.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
     reason = "helpers of a test may panic as the test may"
 )]
 
+mod hands;
 mod lifetime;
 mod protocol;
 mod screen;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use rmcp::{
     RoleClient, ServiceExt,
-    model::{CallToolRequestParams, CallToolResult, ContentBlock},
-    service::RunningService,
+    model::{CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, ContentBlock},
+    service::{PeerRequestOptions, RequestHandle, RunningService},
     transport::TokioChildProcess,
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -86,6 +86,15 @@ impl Server {
         problem
     }
 
+    /// Begins a call that may be taken back.
+    pub async fn begin(&self, tool: &str, arguments: Value) -> RequestHandle<RoleClient> {
+        let params = CallToolRequestParams::new(tool.to_owned())
+            .with_arguments(arguments.as_object().unwrap().clone());
+        let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
+        let options = PeerRequestOptions::no_options();
+        soon(self.client.send_cancellable_request(request, options)).await.unwrap()
+    }
+
     /// The client hangs up; the server ends by itself.
     pub async fn leave(self) {
         soon(self.client.cancel()).await.unwrap();
@@ -148,6 +157,20 @@ impl Stage {
         let server = Server::start(program(dir.path())).await;
         let desktop = server.data("start_desktop", size).await;
         Self { dir, server, desktop }
+    }
+
+    /// Starts a program that shows a window.
+    pub async fn launch(&self, command: &str) -> Value {
+        let launched =
+            self.server.data("launch_program", json!({"command": command, "wait_seconds": 60})).await;
+        assert_eq!(launched["status"], "window", "{command}: {launched}");
+        launched
+    }
+
+    /// Gives a window the keyboard.
+    pub async fn focus(&self, window: &str) {
+        let focus = json!({"window": window, "action": "focus"});
+        assert_eq!(self.server.data("manage_window", focus).await["status"], "done");
     }
 
     /// The client leaves; nothing of the desktop is left.
