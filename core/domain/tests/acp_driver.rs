@@ -106,6 +106,33 @@ fn a_message_that_was_never_answered_is_a_failure() {
 }
 
 #[test]
+fn a_text_that_an_error_cuts_short_is_no_message() {
+    let mut codec = at_work();
+    codec.decode_line(&text("half a "));
+    let line = json!({"jsonrpc": "2.0", "id": 4, "error": {"code": -32603, "message": "Internal error"}});
+    let events = codec.decode_line(&line.to_string());
+    assert!(!events.iter().any(|event| matches!(event, HarnessEvent::AssistantMessage { .. })), "{events:?}");
+    assert_eq!(end(&events).2, Some(FailureClass::Harness));
+}
+
+#[test]
+fn a_text_that_is_said_again_is_one_message() {
+    let mut codec = at_work();
+    codec.decode_line(&text("half a "));
+    let retry = json!({"sessionUpdate": "retry_state", "type": "retrying", "attempt": 1, "max_retries": 4});
+    let params = json!({"sessionId": "s", "update": retry});
+    let line = json!({"jsonrpc": "2.0", "method": "_x.ai/session_notification", "params": params});
+    codec.decode_line(&line.to_string());
+    codec.decode_line(&text("a whole one"));
+    let events = codec.decode_line(&result(4, json!({"stopReason": "end_turn"})));
+    let whole = events.iter().find_map(|event| match event {
+        HarnessEvent::AssistantMessage { content, .. } => Some(content.as_str()),
+        _ => None,
+    });
+    assert_eq!(whole, Some("a whole one"));
+}
+
+#[test]
 fn a_text_that_looks_like_a_command_of_the_agent_is_a_message() {
     for (given, expected) in
         [("/etc is empty", "\u{200b}/etc is empty"), (" $HOME", "\u{200b} $HOME"), ("a /b", "a /b")]

@@ -77,9 +77,12 @@ const GROK_KEY: &[(&str, &str)] = &[("XAI_API_KEY", SECRET), ("OTHER_SECRET", "x
 fn grok_is_started_as_an_agent_of_its_own() {
     let plan = plan("grok", &request(GROK, GROK_KEY));
     assert_eq!(plan.argv.join(" "), "/opt/harness/grok agent --no-leader --always-approve stdio");
-    for (name, value) in
-        [("GROK_HOME", "/missions/m1/.grok"), ("GROK_FOLDER_TRUST", "0"), ("XAI_API_KEY", SECRET)]
-    {
+    for (name, value) in [
+        ("GROK_HOME", "/missions/m1/.grok"),
+        ("GROK_FOLDER_TRUST", "0"),
+        ("GROK_TURN_TRANSIENT_RETRY", "0"),
+        ("XAI_API_KEY", SECRET),
+    ] {
         assert_eq!(plan.env[name], value, "{name}");
     }
     for absent in ["OTHER_SECRET", "GROK_XAI_API_BASE_URL", "GROK_CODE_XAI_API_KEY"] {
@@ -179,7 +182,7 @@ fn gemini_resumes_with_model_and_mode_when_given() {
 /// What the host may give each.
 const VARIABLES: &[(&str, &[&str], &[&str])] = &[
     ("gemini", GEMINI, &["GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL"]),
-    ("grok", GROK, &["XAI_API_KEY", "GROK_CODE_XAI_API_KEY", "GROK_XAI_API_BASE_URL"]),
+    ("grok", GROK, &["XAI_API_KEY", "GROK_CODE_XAI_API_KEY", "GROK_XAI_API_BASE_URL", "GROK_MAX_RETRIES"]),
 ];
 
 #[test]

@@ -8,6 +8,7 @@ mod behaviour;
 mod claudecode;
 mod codex;
 mod gemini;
+mod grok;
 mod processes;
 mod stage;
 mod subject;
@@ -16,9 +17,10 @@ pub use behaviour::{BEHAVIOURS, Behaviour};
 pub use claudecode::CLAUDECODE;
 pub use codex::CODEX;
 pub use gemini::GEMINI;
+pub use grok::GROK;
 pub use processes::*;
 pub use stage::*;
 pub use subject::*;
 
 /// All of them, in the order of the documentation.
-pub const SUBJECTS: &[&Subject] = &[&CLAUDECODE, &CODEX, &GEMINI];
+pub const SUBJECTS: &[&Subject] = &[&CLAUDECODE, &CODEX, &GEMINI, &GROK];

@@ -79,4 +79,5 @@ suite! {
     claudecode: CLAUDECODE
     codex: CODEX
     gemini: GEMINI
+    grok: GROK
 }

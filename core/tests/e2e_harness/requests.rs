@@ -49,23 +49,27 @@ async fn decide(stage: &Stage, id: Uuid, cursor: Option<String>, what: &str, dec
     asked.cursor
 }
 
+// A redirection into a file is harmless to none of them.
 pub async fn a_permission_is_asked_denied_allowed_and_allowed_always(case: &Case) {
     let script = Script::default()
         .scenario(
             "one",
             [
-                Step::bash("touch one"),
-                Step::bash("touch two"),
-                Step::bash("touch two"),
+                Step::bash("echo one > one"),
+                Step::bash("echo two > two"),
+                Step::bash("echo two > two"),
                 Step::text("BLOCKED: and now?"),
             ],
         )
-        .scenario("two", [Step::bash("touch two"), Step::bash("touch three"), Step::text("DONE")]);
+        .scenario(
+            "two",
+            [Step::bash("echo two > two"), Step::bash("echo three > three"), Step::text("DONE")],
+        );
     let stage = Stage::new(&[case], script).await;
     let id = stage.worker(case.worker_with("go [[one]]", json!({"permission_mode": "default"}))).await;
-    let cursor = decide(&stage, id, None, "touch one", json!({"decision": "allow"})).await;
+    let cursor = decide(&stage, id, None, "echo one > one", json!({"decision": "allow"})).await;
     let always = json!({"decision": "allow_always"});
-    let cursor = decide(&stage, id, Some(cursor), "touch two", always).await;
+    let cursor = decide(&stage, id, Some(cursor), "echo two > two", always).await;
     let end =
         stage.daemon.wait(BOSS, json!({"worker_ids": [id], "cursor": cursor, "timeout_seconds": 60})).await;
     let first = stage.daemon.record(BOSS, id).await;
@@ -75,7 +79,7 @@ pub async fn a_permission_is_asked_denied_allowed_and_allowed_always(case: &Case
     let params = json!({"worker_id": id, "prompt": "go on [[two]]"});
     let _: Value = stage.daemon.call(BOSS, "resume_worker", params).await;
     let no = json!({"decision": "deny", "answer": "not that one"});
-    decide(&stage, id, Some(end.cursor), "touch three", no).await;
+    decide(&stage, id, Some(end.cursor), "echo three > three", no).await;
     stage.event_after(id, before, ended).await;
     let second = stage.daemon.record(BOSS, id).await;
     assert_eq!(end_of(&second), (MissionStatus::Completed, Some(TerminalReason::Done)), "{second:#?}");

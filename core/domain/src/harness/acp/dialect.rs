@@ -1,6 +1,6 @@
 //! What differs between the agents that speak the protocol.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::super::{FailureClass, HarnessEvent};
 use super::rpc::RpcError;
@@ -67,6 +67,12 @@ pub(in crate::harness) trait Dialect: Send + Sync {
     /// Whether the tool with this name offers a plan, whose permission is its approval.
     fn is_plan(&self, _tool: &str) -> bool {
         false
+    }
+
+    /// What goes with the answer that denies a permission, so that the model learns of it and goes on. Without it most
+    /// agents end their turn.
+    fn denial(&self, _reason: Option<&str>) -> Option<Map<String, Value>> {
+        None
     }
 
     /// A request that puts a question to the user. `None`: it is another one.

@@ -120,11 +120,12 @@ pub(super) fn answer(
     if asked.question {
         return rpc::result(&asked.id, &dialect.answer(detail, Answer::Given(decision, answer)));
     }
+    let denial = if decision == Decision::Deny { dialect.denial(answer) } else { None };
     let outcome = match choose(&detail["options"], decision, answer) {
         Some(option) => RequestPermissionOutcome::Selected(SelectedPermissionOutcome::new(option)),
         None => RequestPermissionOutcome::Cancelled,
     };
-    rpc::result(&asked.id, &RequestPermissionResponse::new(outcome))
+    rpc::result(&asked.id, &RequestPermissionResponse::new(outcome).meta(denial))
 }
 
 /// The option that the words name, else the one that comes nearest to the decision. What is allowed always is kept by

@@ -135,6 +135,8 @@ pub(in crate::harness) struct Told {
     pub(in crate::harness) failure: Option<Failure>,
     /// The agent has taken up the message.
     pub(in crate::harness) started: bool,
+    /// The agent asks the model once more: the text that is being collected will be said again.
+    pub(in crate::harness) again: bool,
     /// The agent says itself that it is still at it: its answer to the prompt is not the end.
     pub(in crate::harness) busy: bool,
 }
@@ -234,6 +236,12 @@ impl Turn {
             content,
             model: model.map(str::to_owned),
         })
+    }
+
+    /// Forgets the text that is being collected.
+    pub(super) fn drop_text(&mut self) {
+        self.text.clear();
+        self.text_id = None;
     }
 
     /// Adds to the text, and cuts it where it is too long to be kept together.

@@ -44,6 +44,8 @@ pub(super) fn answered(
             }
         }
         Err(error) => {
+            // The pieces of the last text were told; a message they did not become.
+            state.turn.iter_mut().for_each(Turn::drop_text);
             events.extend(close_running(state));
             events.push(failed(state, dialect, &error));
             events.extend(next(state));

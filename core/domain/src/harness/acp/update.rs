@@ -55,11 +55,14 @@ fn extension(
     whole: Value,
 ) -> Vec<HarnessEvent> {
     let mut outside = Turn::default();
-    let told = &mut state.turn.as_mut().unwrap_or(&mut outside).told;
-    let Some(events) = dialect.notification(method, params, told) else {
+    let turn = state.turn.as_mut().unwrap_or(&mut outside);
+    let Some(events) = dialect.notification(method, params, &mut turn.told) else {
         return vec![HarnessEvent::Raw(whole)];
     };
-    let mut all = if told.started { state.started() } else { Vec::new() };
+    if std::mem::take(&mut turn.told.again) {
+        turn.drop_text();
+    }
+    let mut all = if turn.told.started { state.started() } else { Vec::new() };
     all.extend(events);
     all
 }

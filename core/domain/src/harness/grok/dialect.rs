@@ -9,6 +9,9 @@ use crate::api::{Decision, Usage};
 /// See the module.
 pub(super) struct Grok;
 
+/// What the model is told when somebody refuses without a word.
+const DENIED: &str = "This was not allowed. Go on without it.";
+
 /// `RATE_LIMITED`, a code of its own.
 const RATE_LIMITED: i64 = -32003;
 
@@ -119,6 +122,12 @@ impl Dialect for Grok {
         }
     }
 
+    /// Its own client sends such a message with "No, and tell Grok what to do differently".
+    fn denial(&self, reason: Option<&str>) -> Option<Map<String, Value>> {
+        let words = reason.map(str::trim).filter(|words| !words.is_empty()).unwrap_or(DENIED);
+        Some(Map::from_iter([("followup_message".to_owned(), words.into())]))
+    }
+
     fn question(&self, method: &str, params: &Value) -> Option<Question> {
         if method != "_x.ai/ask_user_question" {
             return None;
@@ -212,6 +221,7 @@ fn update(update: &Value, told: &mut Told) -> Option<Vec<HarnessEvent>> {
 /// It tries again, or it gives up: then the answer to the prompt fails, with less of the reason in it.
 fn retry(update: &Value, told: &mut Told) -> Vec<HarnessEvent> {
     if update["type"] == "retrying" {
+        told.again = true;
         let message = format!(
             "attempt {} of {}: {}",
             update["attempt"],

@@ -35,6 +35,7 @@ const HOST_VARIABLES: &[HostVariable] = &[
     HostVariable { name: API_KEY, auth: AuthKind::ApiKey },
     HostVariable { name: "GROK_CODE_XAI_API_KEY", auth: AuthKind::ApiKey },
     HostVariable { name: "GROK_XAI_API_BASE_URL", auth: AuthKind::None },
+    HostVariable { name: "GROK_MAX_RETRIES", auth: AuthKind::None },
 ];
 
 /// See the module.

@@ -21,6 +21,9 @@ campaigns = false
 turn_summary = false
 title_refresh = false
 session_recap = false
+
+[models]
+max_retries = 4
 "#;
 
 /// See [`Harness::plan`].
@@ -76,7 +79,14 @@ fn quoted(text: &str) -> String {
 fn env(request: &LaunchRequest, home: &str) -> BTreeMap<String, String> {
     let mut env = environment::base(request);
     env.extend(
-        [("GROK_HOME", home), ("GROK_FOLDER_TRUST", "0"), ("GROK_DISABLE_AUTOUPDATER", "1")].map(owned),
+        [
+            ("GROK_HOME", home),
+            ("GROK_FOLDER_TRUST", "0"),
+            ("GROK_DISABLE_AUTOUPDATER", "1"),
+            // Minutes of tries around the tries of a request; beyond those the platform tries again by itself.
+            ("GROK_TURN_TRANSIENT_RETRY", "0"),
+        ]
+        .map(owned),
     );
     for variable in HOST_VARIABLES {
         // A worker's own `env` neither adds nor redirects credentials.
