@@ -17,7 +17,7 @@ use sandboxed_domain::harness::HarnessEvent;
 use skeleton::skeleton;
 use talk::{Talk, end_of, restarted};
 
-const AGENTS: &[&str] = &["gemini", "grok"];
+const AGENTS: &[&str] = &["gemini", "grok", "opencode"];
 
 fn talks() -> Vec<Talk> {
     talk::talks(AGENTS)

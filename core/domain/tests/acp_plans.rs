@@ -179,8 +179,96 @@ fn gemini_resumes_with_model_and_mode_when_given() {
     }
 }
 
+const OPENCODE: &[&str] = &["/opt/harness/opencode"];
+const OPENCODE_KEY: &[(&str, &str)] =
+    &[("OPENAI_API_KEY", SECRET), ("OPENAI_BASE_URL", "http://proxy/v1"), ("OTHER_SECRET", "x")];
+
+#[test]
+fn opencode_gets_its_providers_by_configuration_and_its_keys_by_environment() {
+    let plan = plan("opencode", &request(OPENCODE, OPENCODE_KEY));
+    assert_eq!(plan.argv.join(" "), "/opt/harness/opencode acp");
+    for (name, value) in [
+        ("XDG_CONFIG_HOME", "/missions/m1/.config"),
+        ("OPENAI_API_KEY", SECRET),
+        ("OPENCODE_DISABLE_MODELS_FETCH", "1"),
+        ("OPENCODE_DISABLE_DEFAULT_PLUGINS", "1"),
+        (
+            "OPENCODE_PERMISSION",
+            r#"{"*":"allow","external_directory":"allow","doom_loop":"allow","read":"allow"}"#,
+        ),
+    ] {
+        assert_eq!(plan.env[name], value, "{name}");
+    }
+    for absent in ["OTHER_SECRET", "ANTHROPIC_API_KEY", "OPENAI_BASE_URL"] {
+        assert!(!plan.env.contains_key(absent), "{absent}");
+    }
+    assert!(plan.directories.contains(&"/missions/m1/.config/opencode/node_modules".to_owned()));
+    assert_eq!(file(&plan, ".config/opencode/AGENTS.md"), "# You are a worker\n");
+    assert!(file(&plan, ".config/opencode/package-lock.json").contains("\"@opencode-ai/plugin\""));
+    assert!(file(&plan, ".config/opencode/plugin/sandboxed-sh.js").contains("delete process.env"));
+    let config: Value = serde_json::from_str(file(&plan, ".config/opencode/opencode.json")).unwrap();
+    for (pointer, value) in [
+        ("/autoupdate", json!(false)),
+        ("/share", json!("disabled")),
+        ("/enabled_providers", json!(["openai"])),
+        ("/provider", json!({"openai": {"options": {"baseURL": "http://proxy/v1"}}})),
+        ("/experimental/continue_loop_on_deny", json!(true)),
+    ] {
+        assert_eq!(config.pointer(pointer), Some(&value), "{pointer}");
+    }
+    assert_eq!(config.get("model"), None);
+    assert_eq!(plan.codec["setup"]["settings"], json!([]));
+    let blank = [("SOCKET", "/run/s"), ("ANTHROPIC_API_KEY", ""), ("OPENAI_API_KEY", "")];
+    assert_eq!(server_env(&plan), vars(&blank));
+    assert!(!format!("{:?} {}", plan.files, plan.codec).contains(SECRET));
+}
+
+#[test]
+fn opencode_resumes_with_model_effort_and_mode_when_given() {
+    let resumed = LaunchRequest {
+        resume: true,
+        model: Some("anthropic/claude-next".to_owned()),
+        effort: Some(Effort::High),
+        permission: PermissionMode::AcceptEdits,
+        ..request(OPENCODE, &[("ANTHROPIC_API_KEY", SECRET), ("ANTHROPIC_BASE_URL", "http://proxy/")])
+    };
+    let plan = plan("opencode", &resumed);
+    assert_eq!(plan.codec["setup"]["session"], json!({"resume": "s-1"}));
+    assert_eq!(
+        plan.codec["setup"]["settings"],
+        json!([
+            {"option": {"id": "model", "value": "anthropic/claude-next"}},
+            {"option": {"id": "effort", "value": "high"}},
+        ])
+    );
+    let config: Value = serde_json::from_str(file(&plan, ".config/opencode/opencode.json")).unwrap();
+    let known = json!({"options": {"baseURL": "http://proxy/v1"}, "models": {"claude-next": {}}});
+    assert_eq!(config["provider"], json!({"anthropic": known}));
+    assert_eq!(config["model"], "anthropic/claude-next");
+    let rules: Value = serde_json::from_str(&plan.env["OPENCODE_PERMISSION"]).unwrap();
+    assert_eq!(rules.as_object().unwrap().keys().next().unwrap(), "*", "the last that matches counts");
+    for (tool, rule) in
+        [("*", "ask"), ("read", "allow"), ("orchestrator_*", "allow"), ("edit", "allow"), ("task", "deny")]
+    {
+        assert_eq!(rules[tool], rule, "{tool}");
+    }
+    let asking = LaunchRequest { permission: PermissionMode::Default, ..resumed };
+    assert!(!self::plan("opencode", &asking).env["OPENCODE_PERMISSION"].contains("edit"));
+}
+
 /// What the host may give each.
 const VARIABLES: &[(&str, &[&str], &[&str])] = &[
+    (
+        "opencode",
+        OPENCODE,
+        &[
+            "ANTHROPIC_API_KEY",
+            "OPENAI_API_KEY",
+            "ANTHROPIC_BASE_URL",
+            "OPENAI_BASE_URL",
+            "OPENCODE_MAX_RETRIES",
+        ],
+    ),
     ("gemini", GEMINI, &["GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL"]),
     ("grok", GROK, &["XAI_API_KEY", "GROK_CODE_XAI_API_KEY", "GROK_XAI_API_BASE_URL", "GROK_MAX_RETRIES"]),
 ];
@@ -203,11 +291,12 @@ fn a_worker_can_neither_add_nor_redirect_credentials() {
 }
 
 /// Their plan mode, if there is one, does not do what the mode says.
-const WITHOUT_PLAN: &[&str] = &["gemini", "grok"];
+const WITHOUT_PLAN: &[&str] = &["opencode", "gemini", "grok"];
 
 #[test]
 fn what_an_agent_does_not_have_is_refused() {
-    let foreign = [("grok", "gpt-5"), ("grok", "gemini-2.5-pro"), ("gemini", "grok-4.6")];
+    let foreign =
+        [("grok", "gpt-5"), ("grok", "gemini-2.5-pro"), ("gemini", "grok-4.6"), ("opencode", "gpt-5.5")];
     for (harness, model) in foreign {
         let request = LaunchRequest { model: Some(model.to_owned()), ..request(&["x"], &[]) };
         let error = find(harness).unwrap().plan(&request).unwrap_err();

@@ -9,6 +9,7 @@ mod claudecode;
 mod codex;
 mod gemini;
 mod grok;
+mod opencode;
 mod processes;
 mod stage;
 mod subject;
@@ -18,9 +19,10 @@ pub use claudecode::CLAUDECODE;
 pub use codex::CODEX;
 pub use gemini::GEMINI;
 pub use grok::GROK;
+pub use opencode::OPENCODE;
 pub use processes::*;
 pub use stage::*;
 pub use subject::*;
 
 /// All of them, in the order of the documentation.
-pub const SUBJECTS: &[&Subject] = &[&CLAUDECODE, &CODEX, &GEMINI, &GROK];
+pub const SUBJECTS: &[&Subject] = &[&CLAUDECODE, &CODEX, &OPENCODE, &GEMINI, &GROK];

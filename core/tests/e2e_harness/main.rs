@@ -78,6 +78,7 @@ each_test! { behaviours! }
 suite! {
     claudecode: CLAUDECODE
     codex: CODEX
+    opencode: OPENCODE
     gemini: GEMINI
     grok: GROK
 }

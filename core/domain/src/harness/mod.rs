@@ -13,6 +13,7 @@ mod event;
 mod gemini;
 mod grok;
 mod instructions;
+mod opencode;
 mod plan;
 mod programs;
 mod registry;

@@ -7,6 +7,7 @@ use super::codex::Codex;
 use super::command::Command;
 use super::gemini::Gemini;
 use super::grok::Grok;
+use super::opencode::OpenCode;
 use super::{Codec, LaunchPlan, LaunchRequest, Program};
 use crate::api::{ApiError, AuthKind, Effort, ErrorCode, PermissionMode};
 
@@ -123,7 +124,7 @@ pub trait Harness: Sync {
 
 /// All harnesses, in the order in which they are shown.
 pub fn registry() -> &'static [&'static dyn Harness] {
-    &[&ClaudeCode, &Codex, &Gemini, &Grok, &Command]
+    &[&ClaudeCode, &Codex, &OpenCode, &Gemini, &Grok, &Command]
 }
 
 /// The harness with this id; `UnknownBackend` names those that exist.

@@ -137,6 +137,8 @@ pub(in crate::harness) struct Told {
     pub(in crate::harness) started: bool,
     /// The agent asks the model once more: the text that is being collected will be said again.
     pub(in crate::harness) again: bool,
+    /// It was stopped because it tried for too long, in its words: the turn failed, however the prompt is answered.
+    pub(in crate::harness) given_up: Option<String>,
     /// The agent says itself that it is still at it: its answer to the prompt is not the end.
     pub(in crate::harness) busy: bool,
 }

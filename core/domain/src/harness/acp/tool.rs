@@ -13,6 +13,10 @@ pub(super) fn update(state: &mut State, dialect: &dyn Dialect, update: &Value) -
     let status = update["status"].as_str();
     let announced = update["sessionUpdate"] == "tool_call";
     collect(state, id, update);
+    if announced && let Some(call) = state.turn.as_mut().and_then(|turn| turn.calls.get_mut(id)) {
+        // Titles change.
+        call["announced"] = update["title"].clone();
+    }
     let ready = match status {
         Some("pending") => false,
         Some(_) => true,

@@ -65,6 +65,9 @@ pub(super) fn end_if_over(state: &mut State, dialect: &dyn Dialect) -> Vec<Harne
 /// Ends a turn that was answered.
 pub(super) fn end_now(state: &mut State, dialect: &dyn Dialect) -> Vec<HarnessEvent> {
     let Some(result) = state.turn.as_mut().and_then(|turn| turn.ended.take()) else { return Vec::new() };
+    if let Some(turn) = state.turn.as_mut().filter(|turn| turn.told.given_up.is_some()) {
+        turn.drop_text();
+    }
     let mut events = close_running(state);
     let turn = state.turn.take().unwrap_or_default();
     state.turns += 1;
@@ -99,6 +102,16 @@ fn ended(
         "refusal" => (told, "the model refused".to_owned()),
         other => (told, format!("stopped: {other}")),
     };
+    if let Some(words) = turn.told.given_up.clone().filter(|_| !turn.cancelled) {
+        let failure = Some(told.unwrap_or(FailureClass::Harness));
+        return HarnessEvent::TurnEnded {
+            success: false,
+            interrupted: false,
+            failure,
+            message: words,
+            usage,
+        };
+    }
     let interrupted = turn.cancelled || reason == "cancelled";
     let success = reason == "end_turn" && broken.is_none() && !interrupted;
     let failure = (!success && !interrupted).then_some(failure.unwrap_or(FailureClass::Harness));

@@ -1,0 +1,179 @@
+//! OpenCode through ACP (`opencode acp`, written against 1.18.33).
+//!
+//! # Where its files go
+//! Everything lives in the mission's own directory, which is HOME. Nothing is written into the working directory; what a
+//! project's own `opencode.json` says counts beside ours, but not against the permission mode.
+//!
+//! | file in the mission's directory | how it comes into force |
+//! |---|---|
+//! | `.config/opencode/AGENTS.md` | read as the user's instructions, beside those of the repository |
+//! | `.config/opencode/skills/` | the user's skills |
+//! | `.config/opencode/opencode.json` | providers and models, and what calls home switched off |
+//! | `.config/opencode/plugin/sandboxed-sh.js` | tells what the protocol leaves out, see below |
+//! | `.config/opencode/package-lock.json`, `node_modules` | say that nothing is to be fetched from npm, for which it would wait |
+//! | `.local/share/opencode/` | its sessions, and a login where there is one; never written by us |
+//!
+//! MCP servers go over the protocol.
+//!
+//! # The plugin
+//! The protocol tells the tokens of a turn's last response only, and of a failure only its words. A plugin of ours runs
+//! inside the process and writes notifications of its own to stdout: tokens and cost of each response, sub-agents'
+//! included, the status that the provider answered with, and what is tried again. It ends a turn that tries for too
+//! long, since the platform waits and tries by itself. And it takes the keys out of the environment before anything is
+//! started, so commands and MCP servers do not get them.
+//!
+//! # What it does in its own way
+//! - Over ACP nobody can be asked a question, and a permission is refused without a reason.
+//! - Nobody would be asked for what a sub-agent may do, so there are none where it asks.
+//! - Its plan mode never shows its plan, so that counts as not there.
+
+mod dialect;
+mod models;
+mod plan;
+
+use std::collections::BTreeMap;
+
+use super::acp::AcpCodec;
+use super::{
+    BackendKind, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest, OPENCODE, Program,
+    Readiness,
+};
+use crate::api::{ApiError, AuthKind, Effort, PermissionMode};
+
+/// A provider that takes a key from the host.
+#[derive(Debug, Clone, Copy)]
+struct Provider {
+    /// Its id, the first part of its models' names.
+    id: &'static str,
+    /// Variable with its key.
+    key: &'static str,
+    /// Variable with another address.
+    base_url: &'static str,
+}
+
+/// In order of preference; the plugin knows the same keys.
+const PROVIDERS: [Provider; 2] = [
+    Provider { id: "anthropic", key: "ANTHROPIC_API_KEY", base_url: "ANTHROPIC_BASE_URL" },
+    Provider { id: "openai", key: "OPENAI_API_KEY", base_url: "OPENAI_BASE_URL" },
+];
+
+const HOST_VARIABLES: &[HostVariable] = &[
+    HostVariable { name: PROVIDERS[0].key, auth: AuthKind::ApiKey },
+    HostVariable { name: PROVIDERS[1].key, auth: AuthKind::ApiKey },
+    HostVariable { name: PROVIDERS[0].base_url, auth: AuthKind::None },
+    HostVariable { name: PROVIDERS[1].base_url, auth: AuthKind::None },
+    HostVariable { name: RETRIES, auth: AuthKind::None },
+];
+
+/// How often the plugin lets it try again; OpenCode itself has no such setting.
+const RETRIES: &str = "OPENCODE_MAX_RETRIES";
+
+/// Providers for which there is a key.
+fn with_key(credentials: &BTreeMap<String, String>) -> impl Iterator<Item = &'static Provider> {
+    let has = |name: &str| credentials.get(name).is_some_and(|value| !value.trim().is_empty());
+    PROVIDERS.iter().filter(move |provider| has(provider.key))
+}
+
+/// See the module.
+pub(super) struct OpenCode;
+
+impl Harness for OpenCode {
+    fn id(&self) -> &'static str {
+        "opencode"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            kind: BackendKind::Agent,
+            resume: true,
+            queue: true,
+            steer: false,
+            interrupt: true,
+            requests: true,
+            mcp: true,
+            models: true,
+            efforts: true,
+            cost: true,
+            argv: false,
+        }
+    }
+
+    fn program(&self) -> Option<&'static Program> {
+        Some(&OPENCODE)
+    }
+
+    fn host_variables(&self) -> &'static [HostVariable] {
+        HOST_VARIABLES
+    }
+
+    fn readiness(&self, credentials: &BTreeMap<String, String>) -> Readiness {
+        let found: Vec<_> = with_key(credentials).map(|provider| provider.key).collect();
+        let ready = !found.is_empty();
+        Readiness {
+            auth: if ready { AuthKind::ApiKey } else { AuthKind::None },
+            ready,
+            reason: match ready {
+                true => format!("uses {}", found.join(" and ")),
+                false => {
+                    let keys = PROVIDERS.map(|provider| provider.key);
+                    format!("no credentials: set {} in the daemon's environment", keys.join(" or "))
+                }
+            },
+        }
+    }
+
+    fn default_model(&self) -> &'static str {
+        ""
+    }
+
+    fn check_model(&self, model: Option<&str>, _effort: Option<Effort>) -> Result<Option<String>, ApiError> {
+        models::check(model)
+    }
+
+    fn permission_modes(&self) -> &'static [PermissionMode] {
+        &[PermissionMode::Default, PermissionMode::AcceptEdits, PermissionMode::Bypass]
+    }
+
+    fn session_keeps_message(&self) -> bool {
+        true
+    }
+
+    fn skills_dir(&self) -> Option<&'static str> {
+        Some(".config/opencode/skills")
+    }
+
+    fn plan(&self, request: &LaunchRequest) -> Result<LaunchPlan, ApiError> {
+        plan::plan(self, request)
+    }
+
+    fn codec(&self) -> Box<dyn Codec + Send> {
+        Box::new(AcpCodec::new(&dialect::OpenCode))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_makes_it_ready_and_none_is_explained() {
+        let with = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        for provider in PROVIDERS {
+            let readiness = OpenCode.readiness(&with(provider.key, "k"));
+            assert!(readiness.ready && readiness.reason.contains(provider.key), "{readiness:?}");
+        }
+        for nothing in [with("OPENAI_API_KEY", " "), with("OPENAI_BASE_URL", "http://x"), BTreeMap::new()] {
+            let readiness = OpenCode.readiness(&nothing);
+            assert!(!readiness.ready && readiness.reason.contains("OPENAI_API_KEY"), "{readiness:?}");
+        }
+    }
+
+    #[test]
+    fn the_plugin_hides_every_key_that_is_given() {
+        for provider in PROVIDERS {
+            let pair = format!("{}: \"{}\"", provider.id, provider.key);
+            assert!(plan::PLUGIN.contains(&pair), "{pair}");
+        }
+        assert!(plan::PLUGIN.contains(RETRIES));
+    }
+}

@@ -1,0 +1,160 @@
+//! Command line, environment and files of one OpenCode process.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::super::acp::{self, Setting, Setup};
+use super::super::environment::{self, owned};
+use super::super::{Harness, LaunchPlan, LaunchRequest, PermissionMode, PlannedFile, StdinMode};
+use super::{HOST_VARIABLES, OpenCode, PROVIDERS, models, with_key};
+use crate::api::ApiError;
+
+/// See the module.
+pub(super) const PLUGIN: &str = include_str!("plugin.js");
+
+/// What it looks for before it installs the types of its plugins. Nothing of it is used.
+const LOCK: &str = r#"{"lockfileVersion":3,"packages":{"":{"dependencies":{"@opencode-ai/plugin":"*"}}}}"#;
+
+/// Tools that change nothing.
+const HARMLESS: [&str; 7] = ["read", "list", "glob", "grep", "lsp", "skill", "todowrite"];
+
+/// See [`Harness::plan`].
+pub(super) fn plan(harness: &OpenCode, request: &LaunchRequest) -> Result<LaunchPlan, ApiError> {
+    harness.check_model(request.model.as_deref(), request.effort)?;
+    acp::check_mode(harness, request.permission)?;
+    let home = format!("{}/.config/opencode", request.mission_dir);
+    let mut argv = request.program.clone();
+    argv.push("acp".to_owned());
+    let setup = Setup { settings: settings(request), ..Setup::new(request, HOST_VARIABLES) };
+    let file = |path: &str, content: String| private_file(format!("{home}/{path}"), content);
+    Ok(LaunchPlan {
+        argv,
+        env: env(request),
+        cwd: request.cwd.clone(),
+        directories: vec![home.clone(), format!("{home}/node_modules"), environment::tmp_dir(request)],
+        files: vec![
+            file("AGENTS.md", request.instructions.clone()),
+            file("opencode.json", format!("{:#}\n", config(request))),
+            file("package-lock.json", format!("{LOCK}\n")),
+            file("plugin/sandboxed-sh.js", PLUGIN.to_owned()),
+        ],
+        stdin: StdinMode::Protocol,
+        stdout_is_protocol: true,
+        codec: setup.into_state(),
+    })
+}
+
+/// A resumed session would go on with the model that it had.
+fn settings(request: &LaunchRequest) -> Vec<Setting> {
+    let option = |id: &str, value: &str| Setting::Option { id: id.to_owned(), value: value.to_owned() };
+    let model = request.model.as_deref().map(|model| option("model", model));
+    let effort = request.effort.map(|effort| option("effort", effort.as_str()));
+    model.into_iter().chain(effort).collect()
+}
+
+fn config(request: &LaunchRequest) -> Value {
+    let mut config = json!({
+        "$schema": "https://opencode.ai/config.json",
+        "autoupdate": false,
+        "share": "disabled",
+        // Copies of the working tree, of which nothing here makes use.
+        "snapshot": false,
+        // Otherwise a refused permission ends the turn.
+        "experimental": { "continue_loop_on_deny": true },
+        // A request of its own for each session, whose answer nobody sees.
+        "agent": { "title": { "disable": true } },
+    });
+    let keyed: Vec<_> = with_key(&request.credentials).map(|provider| provider.id).collect();
+    if keyed.is_empty() {
+        // Whoever has a login did not choose the vendor's own models.
+        config["disabled_providers"] = json!(["opencode"]);
+    } else {
+        config["enabled_providers"] = json!(keyed);
+    }
+    if let Some(model) = &request.model {
+        config["model"] = json!(model);
+    }
+    config["provider"] = providers(request);
+    config
+}
+
+/// Addresses, and the model that was named: one that is not in OpenCode's list would be refused.
+fn providers(request: &LaunchRequest) -> Value {
+    let mut providers = Map::new();
+    for provider in PROVIDERS {
+        let base_url = request.credentials.get(provider.base_url).filter(|url| !url.trim().is_empty());
+        if let Some(url) = base_url {
+            providers.insert(provider.id.to_owned(), json!({ "options": { "baseURL": versioned(url) } }));
+        }
+    }
+    if let Some((provider, model)) = request.model.as_deref().and_then(models::split)
+        && PROVIDERS.iter().any(|known| known.id == provider)
+    {
+        let known = providers.entry(provider).or_insert_with(|| json!({}));
+        known["models"] = json!({ model: {} });
+    }
+    Value::Object(providers)
+}
+
+/// Some programs want the address without the version that this one wants with it.
+fn versioned(url: &str) -> String {
+    let url = url.trim_end_matches('/');
+    match url.rsplit('/').next() {
+        Some(last) if last.starts_with('v') && last[1..].starts_with(|c: char| c.is_ascii_digit()) => {
+            url.to_owned()
+        }
+        _ => format!("{url}/v1"),
+    }
+}
+
+/// The last rule that matches counts. Outside of the permission modes nobody is asked.
+fn permissions(request: &LaunchRequest) -> Value {
+    if request.permission == PermissionMode::Bypass {
+        return json!({ "*": "allow", "external_directory": "allow", "doom_loop": "allow", "read": "allow" });
+    }
+    let mut rules = Map::from_iter([("*".to_owned(), json!("ask"))]);
+    let own = request.mcp_servers.iter().map(|server| format!("{}_*", server.name));
+    let harmless = HARMLESS.map(str::to_owned).into_iter().chain(own);
+    rules.extend(harmless.map(|tool| (tool, json!("allow"))));
+    if request.permission == PermissionMode::AcceptEdits {
+        rules.insert("edit".to_owned(), json!("allow"));
+    }
+    rules.insert("task".to_owned(), json!("deny"));
+    Value::Object(rules)
+}
+
+fn env(request: &LaunchRequest) -> BTreeMap<String, String> {
+    let mut env = environment::base(request);
+    let home = |path: &str| format!("{}/{path}", request.mission_dir);
+    let (config, data) = (home(".config"), home(".local/share"));
+    env.extend(
+        [
+            ("XDG_CONFIG_HOME", config.as_str()),
+            ("XDG_DATA_HOME", &data),
+            ("OPENCODE_PERMISSION", &permissions(request).to_string()),
+            ("OPENCODE_DISABLE_AUTOUPDATE", "1"),
+            ("OPENCODE_DISABLE_EMBEDDED_WEB_UI", "1"),
+            ("OPENCODE_DISABLE_LSP_DOWNLOAD", "1"),
+            ("OPENCODE_DISABLE_MODELS_FETCH", "1"),
+            ("OPENCODE_DISABLE_SHARE", "1"),
+        ]
+        .map(owned),
+    );
+    if with_key(&request.credentials).next().is_some() {
+        // They serve logins.
+        env.extend([("OPENCODE_DISABLE_DEFAULT_PLUGINS", "1")].map(owned));
+    }
+    for variable in HOST_VARIABLES {
+        // A worker's own `env` neither adds nor redirects credentials; the addresses stand in the configuration.
+        match request.credentials.get(variable.name).filter(|_| !variable.name.ends_with("_BASE_URL")) {
+            Some(value) => env.insert(variable.name.to_owned(), value.clone()),
+            None => env.remove(variable.name),
+        };
+    }
+    env
+}
+
+fn private_file(path: String, content: String) -> PlannedFile {
+    PlannedFile { path, content, mode: 0o600, keep_existing: false }
+}

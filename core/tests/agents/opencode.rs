@@ -1,0 +1,24 @@
+//! OpenCode.
+
+use sandboxed_testkit::cli::Cli;
+
+use super::{Behaviour, CODEX, Subject};
+
+pub const OPENCODE: Subject = Subject {
+    id: "opencode",
+    title: "OpenCode",
+    programs: &[("OPENCODE_CLI_PATH", Cli::OpenCode)],
+    key_variable: CODEX.key_variable,
+    key: CODEX.key,
+    settings: &[("OPENAI_BASE_URL", "{stub}/v1"), ("OPENCODE_MAX_RETRIES", "1")],
+    shell: "bash",
+    report: "orchestrator_report_outcome",
+    model: "openai/gpt-5.5",
+    foreign_model: "gpt-5.5",
+    context_file: "AGENTS.md",
+    strays: &[],
+    differences: &[
+        (Behaviour::DenialReason, "its protocol has no place for a reason"),
+        (Behaviour::Question, "its protocol has no place for a question"),
+    ],
+};
