@@ -17,9 +17,9 @@ impl App {
             None => harness::registry().to_vec(),
         };
         let programs = self.workspaces.programs().clone();
-        let mut rows: Vec<BackendStatus> =
-            blocking(move || wanted.into_iter().map(|harness| programs.backend_status(harness)).collect())
-                .await?;
+        let logins = self.missions.settings().logins.clone();
+        let status = move |harness| programs.backend_status(harness, &logins);
+        let mut rows: Vec<BackendStatus> = blocking(move || wanted.into_iter().map(status).collect()).await?;
         for row in &mut rows {
             let settings = self.missions.settings();
             if let Some(model) = settings.default_model(&row.backend) {
@@ -33,7 +33,8 @@ impl App {
     /// Refuses what could not start anyway, with the reason.
     pub(super) async fn require_ready(&self, harness: &'static dyn Harness) -> Result<(), ApiError> {
         let programs = self.workspaces.programs().clone();
-        let status = blocking(move || programs.backend_status(harness)).await?;
+        let logins = self.missions.settings().logins.clone();
+        let status = blocking(move || programs.backend_status(harness, &logins)).await?;
         if status.ready {
             return Ok(());
         }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use sandboxed_domain::api::{ApiError, BackendStatus};
-use sandboxed_domain::harness::Harness;
+use chrono::{DateTime, Utc};
+use sandboxed_domain::api::{ApiError, AuthKind, BackendStatus};
+use sandboxed_domain::harness::{Harness, LoginFound, Readiness, login_readiness};
 
 use super::install::{auto_install_variable, is_on};
+use super::logins::LoginSettings;
 use super::programs::{Found, ProgramError, Programs};
 use super::version::version;
 
@@ -21,10 +23,35 @@ pub fn host_credentials(harness: &dyn Harness) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// Whether a mission of this harness would be lent its user's login now: a variable of the daemon comes first. Blocks.
+pub fn uses_login(harness: &dyn Harness, logins: &LoginSettings) -> bool {
+    let variables = harness.readiness(&host_credentials(harness));
+    variables.auth == AuthKind::None && matches!(logins.found(harness), LoginFound::Shared { .. })
+}
+
+/// How a harness would authenticate, and until when that is good where it is known.
+fn readiness(harness: &dyn Harness, logins: &LoginSettings) -> (Readiness, Option<DateTime<Utc>>) {
+    let mut variables = harness.readiness(&host_credentials(harness));
+    let found = logins.found(harness);
+    if variables.auth == AuthKind::None {
+        let expires_at = match &found {
+            LoginFound::Shared { login, .. } => {
+                login.expires_at.and_then(|at| DateTime::from_timestamp(at, 0))
+            }
+            LoginFound::None | LoginFound::Unusable { .. } | LoginFound::Kept { .. } => None,
+        };
+        return (login_readiness(harness, &found, variables, Utc::now().timestamp()), expires_at);
+    }
+    if let LoginFound::Shared { path, .. } = found {
+        variables.reason.push_str(&format!("; the login in {path} is not used while that is set"));
+    }
+    (variables, None)
+}
+
 impl Programs {
     /// Whether a worker of this backend could start now, without asking the network. Blocks: it may run `--version`.
-    pub fn backend_status(&self, harness: &dyn Harness) -> BackendStatus {
-        let readiness = harness.readiness(&host_credentials(harness));
+    pub fn backend_status(&self, harness: &dyn Harness, logins: &LoginSettings) -> BackendStatus {
+        let (readiness, auth_expires_at) = readiness(harness, logins);
         let found = self.installed(harness);
         let (installed, usable) = (matches!(found, Ok(Some(_))), found.is_ok());
         let (found, missing) = match found {
@@ -41,6 +68,7 @@ impl Programs {
             program: found.last().map(|program| program.path().display().to_string()).unwrap_or_default(),
             ready: usable && readiness.ready,
             auth: readiness.auth,
+            auth_expires_at,
             reason: missing.unwrap_or_else(|| readiness.reason + &later.unwrap_or_default()),
             default_model: harness.default_model().to_owned(),
             default_effort: None,

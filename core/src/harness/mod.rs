@@ -3,6 +3,9 @@
 mod credentials;
 mod files;
 mod install;
+mod lending;
+mod logins;
+mod private_files;
 mod programs;
 mod unpack;
 mod version;
@@ -10,4 +13,7 @@ mod version;
 pub use credentials::*;
 pub use files::*;
 pub use install::*;
+pub use lending::*;
+pub use logins::*;
+pub use private_files::*;
 pub use programs::*;

@@ -12,8 +12,10 @@ use sandboxed_domain::mission::{MissionStatus, TerminalReason};
 
 use super::actor::{Actor, StepError};
 use super::apply::{self, MAX_STORED_TEXT};
+use super::prepare::lend_login;
 use super::stall::Quiet;
 use super::{requests, tail};
+use crate::harness::Moment;
 use crate::sandbox::{LimitWatch, SandboxError};
 use crate::store::{self, MissionRow, RunKind, RunPhase, RunRow, io_error};
 use crate::workspace::Live;
@@ -82,6 +84,11 @@ pub(super) async fn drive(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Re
     }
     if sandbox.is_some() && run.kind == RunKind::Turn {
         shared.sockets.open(actor.id, &actor.mission_dir(&row))?;
+        // A run that an earlier daemon started uses the login that it was lent then.
+        let lent = lend_login(actor, &row, Actor::harness(&row)?, Moment::Work).await;
+        if let Err(error) = lent {
+            tracing::warn!(mission = %actor.id, %error, "its login is not followed");
+        }
     }
     let quiet = Quiet::of(&shared.store, &run).await?;
     let mut drive = Drive {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sandboxed_domain::api::{ApiError, AttentionEvent, AttentionKind, ErrorCode, EventBody};
+use sandboxed_domain::harness::registry;
 use sandboxed_domain::mission::{MissionStatus, Outcome, TerminalReason};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -12,10 +13,12 @@ use uuid::Uuid;
 
 use super::actor;
 use super::alarm::Alarm;
+use super::logins::{Logins, borrower};
 use super::requests;
 use super::schedule::STORE_RETRY;
 use super::settings::MissionSettings;
 use super::watch::Watcher;
+use crate::harness::Moment;
 use crate::store::{self, MissionQuery, MissionRow, Store, StoreError, Tx};
 use crate::workspace::Workspaces;
 
@@ -26,6 +29,7 @@ pub(super) struct Shared {
     pub watcher: Watcher,
     pub sockets: super::sockets::Sockets,
     pub settings: MissionSettings,
+    pub logins: Logins,
     actors: Mutex<HashMap<Uuid, Seat>>,
     pub slots: Notify,
     pub stop: CancellationToken,
@@ -66,8 +70,9 @@ impl Missions {
         let shared = Arc::new(Shared {
             store,
             workspaces,
-            watcher,
             sockets: super::sockets::Sockets::default(),
+            logins: Logins::new(settings.logins.clone(), watcher.clone()),
+            watcher,
             settings,
             actors: Mutex::default(),
             slots: Notify::new(),
@@ -76,6 +81,11 @@ impl Missions {
         });
         let missions = Self { shared };
         missions.adopt().await?;
+        let follower = missions.clone();
+        missions
+            .shared
+            .tasks
+            .spawn(async move { follower.shared.logins.follow(&follower.shared.stop).await });
         let scheduler = missions.clone();
         missions.shared.tasks.spawn(async move { scheduler.schedule(alarm).await });
         Ok(missions)
@@ -168,10 +178,26 @@ impl Missions {
                 )
             })
             .await?;
+        self.recover_logins(&rows).await?;
         for row in rows {
             tracing::info!(mission = %row.id, status = row.status.as_str(), "adopting");
             self.spawn(row.id);
         }
+        Ok(())
+    }
+
+    /// Logins that lie in workspaces where none of these missions uses them.
+    async fn recover_logins(&self, at_work: &[MissionRow]) -> Result<(), ApiError> {
+        let used = |id: Uuid, backend: &str| {
+            at_work.iter().any(|row| row.workspace_id == id && row.backend == backend)
+        };
+        let mut left = Vec::new();
+        for workspace in self.shared.store.read(store::list_workspaces).await? {
+            let idle = registry().iter().filter(|harness| !used(workspace.id, harness.id()));
+            let borrower = borrower(&self.shared.workspaces.paths(workspace.id), Moment::End);
+            left.extend(idle.map(|harness| (*harness, borrower.clone())));
+        }
+        self.shared.logins.recover(left).await;
         Ok(())
     }
 
@@ -195,6 +221,9 @@ impl Missions {
                     () = stop.cancelled() => {}
                 }
                 missions.shared.sockets.close(mission);
+                if !stop.is_cancelled() {
+                    missions.shared.logins.give_back(mission).await;
+                }
                 if missions.leaves(mission) || stop.is_cancelled() {
                     break;
                 }

@@ -19,6 +19,7 @@ mod deliver;
 mod drive;
 mod finish;
 mod keys;
+mod logins;
 mod manager;
 mod prepare;
 mod requests;

@@ -7,16 +7,19 @@ use chrono::Utc;
 use sandboxed_domain::api::{ApiError, EventBody, WorkspaceKind};
 use sandboxed_domain::harness::{
     BackendKind, FileStep, Harness, InstructionParts, LaunchPlan, LaunchRequest, McpServer, PermissionMode,
-    Skill, StdinMode, worker_instructions,
+    Placed, Skill, StdinMode, worker_instructions,
 };
 use sandboxed_domain::mission::{MissionStatus, TerminalReason};
 use uuid::Uuid;
 
 use super::actor::{Actor, StepError};
+use super::logins::borrower;
 use super::manager::end_mission;
 use super::sockets::SOCKET_NAME;
 use crate::git;
-use crate::harness::{self, ProgramError, Written, auto_install_variable, is_on, write_files};
+use crate::harness::{
+    self, Moment, ProgramError, Written, auto_install_variable, is_on, lead, uses_login, write_files,
+};
 use crate::sandbox::{RunRequest, SandboxError};
 use crate::store::{
     self, MissionRow, RunKind, RunPhase, RunPlan, RunRow, StoreError, WorkspaceRow, blocking, io_error,
@@ -45,15 +48,22 @@ pub(super) async fn prepare(actor: &Actor<'_>, row: MissionRow) -> Result<(), St
     shared.sockets.open(actor.id, &actor.mission_dir(&row))?;
     let harness = Actor::harness(&row)?;
     install_program(actor, harness).await?;
+    let login = lend_login(actor, &row, harness, Moment::Start).await?;
     let prompt = take_prompt(actor, harness).await?;
     let content = prompt.as_ref().map(|(_, content)| content.clone()).unwrap_or_default();
-    let plan = launch_plan(actor, &row, &live, &directory, content)?;
+    let plan = launch_plan(actor, &row, &live, &directory, content, login)?;
     let host = workspace.kind == WorkspaceKind::Host;
     let mission_dir = actor.mission_dir(&row);
     let (directories, files) = (plan.directories.clone(), plan.files.clone());
     let id = actor.id;
     let known = shared.store.read(move |c| store::written_files(c, id)).await?;
-    let written = blocking(move || write_files(&mission_dir, &directories, &files, &known, host)).await??;
+    let placed = placed_login(actor, &row, harness);
+    let written = blocking(move || {
+        let written = write_files(&mission_dir, &directories, &files, &known, host)?;
+        let led = placed.iter().try_for_each(|placed| lead(placed, &mission_dir, login));
+        led.map_err(|error| io_error(&mission_dir, &error)).map(|()| written)
+    })
+    .await??;
     write_run(actor, &plan, directory, written, prompt.filter(|_| plan.stdin == StdinMode::Null)).await
 }
 
@@ -114,6 +124,29 @@ async fn install_program(actor: &Actor<'_>, harness: &'static dyn Harness) -> Re
     actor.activity(format!("installing {} {} from npm", program.command, program.version)).await?;
     let installed = programs.install(program, &|_| ()).await;
     Ok(installed.map_err(|error| error.for_backend(harness))?)
+}
+
+/// Lends the mission its user's login where it has no key; whether it did.
+pub(super) async fn lend_login(
+    actor: &Actor<'_>,
+    row: &MissionRow,
+    harness: &'static dyn Harness,
+    moment: Moment,
+) -> Result<bool, ApiError> {
+    let (shared, settings) = (actor.shared, actor.shared.settings.logins.clone());
+    if !blocking(move || uses_login(harness, &settings)).await? {
+        return Ok(false);
+    }
+    let borrower = borrower(&shared.workspaces.paths(row.workspace_id), moment);
+    shared.logins.lend(harness, row.id, row.workspace_id, borrower).await?;
+    Ok(true)
+}
+
+/// How the mission's CLI comes to a login that it is lent.
+fn placed_login(actor: &Actor<'_>, row: &MissionRow, harness: &dyn Harness) -> Option<Placed> {
+    let borrower = borrower(&actor.shared.workspaces.paths(row.workspace_id), Moment::Work);
+    let directory = borrower.directory(harness).display().to_string();
+    Some(harness.login()?.placed(&directory, &actor.mission_dir(row).display().to_string()))
 }
 
 /// Git's error with what to do.
@@ -197,6 +230,7 @@ fn launch_plan(
     live: &Live,
     directory: &str,
     prompt: String,
+    login: bool,
 ) -> Result<LaunchPlan, StepError> {
     let harness = Actor::harness(row)?;
     let mission_dir = actor.mission_dir(row).display().to_string();
@@ -237,6 +271,7 @@ fn launch_plan(
         let directory = format!("{}/{skills}", request.mission_dir);
         plan.files.extend(own_skill(row).planned(&directory));
     }
+    plan.env.extend(placed_login(actor, row, harness).filter(|_| login).and_then(|placed| placed.variable));
     plan.env.insert("SANDBOXED_SH_MISSION_ID".to_owned(), row.id.to_string());
     plan.env.insert("SANDBOXED_SH_MISSION_DIR".to_owned(), request.mission_dir);
     Ok(plan)
@@ -335,7 +370,10 @@ pub(super) async fn start(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Re
     let workspace = workspace_of(actor, &row).await?;
     let sandbox = actor.shared.workspaces.ensure_running(&workspace, &|_| ()).await?;
     let mut env = match run.kind {
-        RunKind::Turn => launch_plan(actor, &row, &sandbox, &run.plan.cwd, String::new())?.env,
+        RunKind::Turn => {
+            let login = lend_login(actor, &row, Actor::harness(&row)?, Moment::Start).await?;
+            launch_plan(actor, &row, &sandbox, &run.plan.cwd, String::new(), login)?.env
+        }
         RunKind::Verify => check_env(actor, &row),
     };
     for (name, value) in &workspace.spec.env {

@@ -8,6 +8,8 @@ use sandboxed_domain::harness::registry;
 use sandboxed_domain::mission::Patience;
 use sandboxed_domain::policy;
 
+use crate::harness::LoginSettings;
+
 /// What counts as a number of seconds: up to a week.
 const SECONDS: std::ops::RangeInclusive<u32> = 0..=604_800;
 /// Seconds without a word after which a running turn has stalled.
@@ -39,6 +41,8 @@ pub struct MissionSettings {
     pub max_parallel: u32,
     /// How often a mission goes on by itself.
     pub patience: Patience,
+    /// Which logins missions are lent.
+    pub logins: LoginSettings,
     backends: BTreeMap<&'static str, Backend>,
 }
 
@@ -91,14 +95,15 @@ impl MissionSettings {
             };
             backends.insert(id, backend);
         }
-        Ok(Self { max_parallel, patience, backends })
+        Ok(Self { max_parallel, patience, logins: LoginSettings::parse(get)?, backends })
     }
 
     /// Names of all settings, for those who pass them on.
     pub fn names() -> Vec<String> {
         let agents = registry().iter().filter(|harness| harness.program().is_some());
         let backends = agents.flat_map(|harness| OF_BACKEND.map(|prefix| own(prefix, harness.id())));
-        FOR_ALL.map(str::to_owned).into_iter().chain(backends).collect()
+        let all = FOR_ALL.into_iter().chain(LoginSettings::NAMES).map(str::to_owned);
+        all.chain(backends).collect()
     }
 
     /// After how long without a word a turn of this backend has stalled, with a tool at work or without. None: never.

@@ -1,6 +1,8 @@
-//! One inotify instance for all run directories: an actor is woken when its run writes or ends.
+//! One inotify instance for all that is watched: an actor is woken when its run writes or ends, and who looks after a
+//! file when somebody has written it.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +10,15 @@ use futures::StreamExt;
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask, Watches};
 use tokio::sync::Notify;
 
-type Table = Arc<Mutex<HashMap<WatchDescriptor, Arc<Notify>>>>;
+type Table = Arc<Mutex<HashMap<WatchDescriptor, Seen>>>;
+
+/// Who is told of a directory.
+#[derive(Default)]
+struct Seen {
+    notify: Arc<Notify>,
+    /// Only of this file.
+    name: Option<OsString>,
+}
 
 /// Watches run directories. Instances are few per user (128), watches are many, hence one instance.
 #[derive(Clone)]
@@ -39,9 +49,11 @@ impl Watcher {
                 let Ok(event) = event else { continue };
                 let table = table.lock().unwrap_or_else(PoisonError::into_inner);
                 if event.mask.contains(EventMask::Q_OVERFLOW) {
-                    table.values().for_each(|notify| notify.notify_one());
-                } else if let Some(notify) = table.get(&event.wd) {
-                    notify.notify_one();
+                    table.values().for_each(|seen| seen.notify.notify_one());
+                } else if let Some(seen) = table.get(&event.wd)
+                    && (seen.name.is_none() || seen.name == event.name)
+                {
+                    seen.notify.notify_one();
                 }
             }
         });
@@ -56,8 +68,22 @@ impl Watcher {
         let mask = WatchMask::MODIFY | WatchMask::MOVED_TO | WatchMask::CREATE;
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let descriptor = self.watches.clone().add(directory, mask)?;
-        let notify = Arc::clone(table.entry(descriptor.clone()).or_default());
+        let notify = Arc::clone(&table.entry(descriptor.clone()).or_default().notify);
         Ok(Watch { watcher: self.clone(), descriptor, notify })
+    }
+
+    /// Tells `notify` whenever the file `name` of a directory was written, replaced or removed. A directory has one
+    /// watch.
+    ///
+    /// # Errors
+    /// As [`Watcher::watch`].
+    pub fn watch_file(&self, directory: &Path, name: &str, notify: &Arc<Notify>) -> std::io::Result<Watch> {
+        let mask = WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO | WatchMask::MOVED_FROM | WatchMask::DELETE;
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let descriptor = self.watches.clone().add(directory, mask)?;
+        let seen = Seen { notify: Arc::clone(notify), name: Some(name.into()) };
+        table.insert(descriptor.clone(), seen);
+        Ok(Watch { watcher: self.clone(), descriptor, notify: Arc::clone(notify) })
     }
 }
 

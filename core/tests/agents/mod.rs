@@ -9,8 +9,10 @@ mod claudecode;
 mod codex;
 mod gemini;
 mod grok;
+mod home;
 mod opencode;
 mod processes;
+mod secrets;
 mod stage;
 mod subject;
 
@@ -19,8 +21,10 @@ pub use claudecode::CLAUDECODE;
 pub use codex::CODEX;
 pub use gemini::GEMINI;
 pub use grok::GROK;
+pub use home::*;
 pub use opencode::OPENCODE;
 pub use processes::*;
+pub use secrets::*;
 pub use stage::*;
 pub use subject::*;
 

@@ -174,6 +174,12 @@ impl Stage {
         tokio::time::timeout(SOON, opened).await.expect("the tool reads").unwrap().unwrap();
     }
 
+    /// Waits until a file is not there any more.
+    pub async fn gone(&self, file: &Path) {
+        let gone = tokio::time::timeout(SOON, until_gone(file));
+        assert!(gone.await.is_ok(), "{} stays: {}", file.display(), self.daemon.log());
+    }
+
     /// Nothing was asked that no script answers, nothing is left.
     pub async fn finish(self) {
         let said = |r: &Arc<RequestRecord>| format!("{} {}", r.method, r.path);
@@ -197,6 +203,17 @@ async fn until_file(file: PathBuf) {
     inotify.watches().add(file.parent().unwrap(), made).unwrap();
     let mut changes = std::pin::pin!(inotify.into_event_stream(vec![0; 4096]).unwrap());
     while !file.exists() {
+        changes.next().await.expect("the watch goes on").unwrap();
+    }
+}
+
+/// Waits until a file has gone, told by the kernel.
+async fn until_gone(file: &Path) {
+    let inotify = inotify::Inotify::init().unwrap();
+    let gone = inotify::WatchMask::DELETE | inotify::WatchMask::MOVED_FROM;
+    inotify.watches().add(file.parent().unwrap(), gone).unwrap();
+    let mut changes = std::pin::pin!(inotify.into_event_stream(vec![0; 4096]).unwrap());
+    while file.exists() {
         changes.next().await.expect("the watch goes on").unwrap();
     }
 }

@@ -12,6 +12,7 @@ mod support;
 mod files;
 mod installing;
 mod limits;
+mod logins;
 mod messages;
 mod models;
 mod outcomes;

@@ -9,4 +9,5 @@ mod agents;
 mod support;
 
 mod goals;
+mod logins;
 mod plans;

@@ -1,13 +1,13 @@
 //! Instructions are in force, in the mission's own directory only; the key is nowhere but in the agent's process.
 
-use std::path::Path;
-
 use sandboxed_domain::mission::{MissionStatus as S, TerminalReason as R};
 use sandboxed_testkit::stub::Step;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
-use crate::agents::{BOSS, Behaviour, Case, Stage, end_of, processes_of, processes_with, report};
+use crate::agents::{
+    Behaviour, Case, Stage, answers, end_of, files_with, processes_of, processes_with, report,
+};
 use crate::support::git;
 
 pub async fn instructions_are_in_force_and_the_key_is_nowhere(case: &Case) {
@@ -64,33 +64,7 @@ fn while_at_work(case: &Case, id: Uuid) {
 
 /// The key afterwards: in no answer, in no file.
 async fn afterwards(case: &Case, stage: &Stage, id: Uuid) {
-    let client = stage.daemon.client();
-    let mut answers = serde_json::to_string(&stage.daemon.events(id).await).unwrap();
-    for view in ["result", "transcript", "log"] {
-        let answer: Value =
-            stage.daemon.call(BOSS, "get_worker", json!({"worker_id": id, "view": view})).await;
-        answers.push_str(&answer.to_string());
-    }
-    answers.push_str(&serde_json::to_string(&client.mission(id).await.unwrap()).unwrap());
-    answers.push_str(&serde_json::to_string(&client.backends().await.unwrap()).unwrap());
-    answers.push_str(&client.diagnostics(case.id).await.unwrap().to_string());
+    let answers = answers(stage, case.id, id).await;
     assert!(!answers.contains(case.key), "in an answer");
     assert_eq!(files_with(case.key.as_bytes(), stage.daemon.root()), Vec::<String>::new());
-}
-
-/// Regular files below a directory that hold the bytes.
-fn files_with(needle: &[u8], directory: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory).unwrap().flatten() {
-        let (path, kind) = (entry.path(), entry.file_type().unwrap());
-        if kind.is_dir() {
-            found.extend(files_with(needle, &path));
-        } else if kind.is_file() {
-            let bytes = std::fs::read(&path).unwrap_or_default();
-            if bytes.windows(needle.len()).any(|window| window == needle) {
-                found.push(path.display().to_string());
-            }
-        }
-    }
-    found
 }

@@ -197,6 +197,10 @@ pub struct BackendStatus {
     pub ready: bool,
     /// How it would authenticate.
     pub auth: AuthKind,
+    /// Until when that is good, where it is known; what the agent renews by itself goes on after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DateTime<Utc>")]
+    pub auth_expires_at: Option<DateTime<Utc>>,
     /// Why it is not ready and what to do; a word of confirmation otherwise.
     pub reason: String,
     /// Model used when a worker names none; empty when the backend has none.

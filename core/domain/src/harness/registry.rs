@@ -8,7 +8,7 @@ use super::command::Command;
 use super::gemini::Gemini;
 use super::grok::Grok;
 use super::opencode::OpenCode;
-use super::{Codec, LaunchPlan, LaunchRequest, Program};
+use super::{Codec, LaunchPlan, LaunchRequest, LoginFile, Program};
 use crate::api::{ApiError, AuthKind, Effort, ErrorCode, PermissionMode};
 
 /// Whether a model decides or a program just runs.
@@ -83,6 +83,11 @@ pub trait Harness: Sync {
 
     /// Whether these variables are enough.
     fn readiness(&self, credentials: &BTreeMap<String, String>) -> Readiness;
+
+    /// Where its CLI keeps the login of its user; `None`: it has none that a mission could be lent.
+    fn login(&self) -> Option<&'static LoginFile> {
+        None
+    }
 
     /// Model used when none is named; empty when the harness decides or has none.
     fn default_model(&self) -> &'static str;

@@ -27,14 +27,15 @@
 mod blocks;
 mod codec;
 mod control;
+mod login;
 mod plan;
 mod result;
 
 use std::collections::BTreeMap;
 
 use super::{
-    BackendKind, CLAUDE, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest, Program,
-    Readiness,
+    BackendKind, CLAUDE, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest, LoginFile,
+    Program, Readiness,
 };
 use crate::api::{ApiError, AuthKind, Effort, ErrorCode};
 
@@ -101,6 +102,10 @@ impl Harness for ClaudeCode {
                 ),
             },
         }
+    }
+
+    fn login(&self) -> Option<&'static LoginFile> {
+        Some(&login::FILE)
     }
 
     fn default_model(&self) -> &'static str {

@@ -9,7 +9,7 @@
 //! | `.codex/config.toml` | provider, MCP servers, what would call home switched off; written anew for each run |
 //! | `.codex/AGENTS.md` | the instructions, read as the user's own |
 //! | `.codex/skills/` | the user's skills |
-//! | `.codex/auth.json` | a login, where there is one; never written by us, and used when no key is given |
+//! | `.codex/auth.json`, `.codex/auth.lock` | links to the user's login, where it is lent and no key is given |
 //!
 //! A key stays in the environment of the one process: a provider of our own names its variable, since the built-in
 //! one takes a key only from `auth.json`. Commands and MCP servers do not get it.
@@ -42,6 +42,7 @@ mod codec;
 mod goal;
 mod handshake;
 mod items;
+mod login;
 mod models;
 mod notices;
 mod plan;
@@ -53,8 +54,8 @@ mod turn;
 use std::collections::BTreeMap;
 
 use super::{
-    BackendKind, CODEX, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest, Program,
-    Readiness,
+    BackendKind, CODEX, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest, LoginFile,
+    Program, Readiness,
 };
 use crate::api::{ApiError, AuthKind, Effort};
 
@@ -111,6 +112,10 @@ impl Harness for Codex {
                 ),
             },
         }
+    }
+
+    fn login(&self) -> Option<&'static LoginFile> {
+        Some(&login::FILE)
     }
 
     fn default_model(&self) -> &'static str {

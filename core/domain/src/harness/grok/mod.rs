@@ -18,14 +18,15 @@
 //! Its plan mode stops no tool, so it counts as not there.
 
 mod dialect;
+mod login;
 mod plan;
 
 use std::collections::BTreeMap;
 
 use super::acp::AcpCodec;
 use super::{
-    BackendKind, Capabilities, Codec, GROK, Harness, HostVariable, LaunchPlan, LaunchRequest, Program,
-    Readiness,
+    BackendKind, Capabilities, Codec, GROK, Harness, HostVariable, LaunchPlan, LaunchRequest, LoginFile,
+    Program, Readiness,
 };
 use crate::api::{ApiError, AuthKind, Effort, ErrorCode, PermissionMode};
 
@@ -71,8 +72,7 @@ impl Harness for Grok {
     }
 
     fn readiness(&self, credentials: &BTreeMap<String, String>) -> Readiness {
-        let has = |name: &str| credentials.get(name).is_some_and(|value| !value.trim().is_empty());
-        match HOST_VARIABLES.iter().find(|v| v.auth != AuthKind::None && has(v.name)) {
+        match key_variable(credentials) {
             Some(found) => {
                 Readiness { auth: found.auth, ready: true, reason: format!("uses {}", found.name) }
             }
@@ -82,6 +82,10 @@ impl Harness for Grok {
                 reason: format!("no credentials: set {API_KEY} in the daemon's environment"),
             },
         }
+    }
+
+    fn login(&self) -> Option<&'static LoginFile> {
+        Some(&login::FILE)
     }
 
     fn default_model(&self) -> &'static str {
@@ -120,6 +124,12 @@ impl Harness for Grok {
     fn codec(&self) -> Box<dyn Codec + Send> {
         Box::new(AcpCodec::new(&dialect::Grok))
     }
+}
+
+/// The variable with a key, the preferred one first.
+fn key_variable(credentials: &BTreeMap<String, String>) -> Option<&'static HostVariable> {
+    let has = |name: &str| credentials.get(name).is_some_and(|value| !value.trim().is_empty());
+    HOST_VARIABLES.iter().find(|v| v.auth != AuthKind::None && has(v.name))
 }
 
 /// A name with `grok` in it; gateways add prefixes.

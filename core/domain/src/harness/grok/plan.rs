@@ -31,7 +31,7 @@ pub(super) fn plan(harness: &Grok, request: &LaunchRequest) -> Result<LaunchPlan
     harness.check_model(request.model.as_deref(), request.effort)?;
     acp::check_mode(harness, request.permission)?;
     let home = format!("{}/.grok", request.mission_dir);
-    let setup = Setup { auth: Some("xai.api_key".to_owned()), ..Setup::new(request, HOST_VARIABLES) };
+    let setup = Setup { auth: Some(auth_method(request)), ..Setup::new(request, HOST_VARIABLES) };
     Ok(LaunchPlan {
         argv: argv(request),
         env: env(request, &home),
@@ -45,6 +45,14 @@ pub(super) fn plan(harness: &Grok, request: &LaunchRequest) -> Result<LaunchPlan
         stdout_is_protocol: true,
         codec: setup.into_state(),
     })
+}
+
+/// Without a key it is the user's login that has to do.
+fn auth_method(request: &LaunchRequest) -> String {
+    match super::key_variable(&request.credentials) {
+        Some(_) => "xai.api_key".to_owned(),
+        None => "cached_token".to_owned(),
+    }
 }
 
 fn argv(request: &LaunchRequest) -> Vec<String> {
