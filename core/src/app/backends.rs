@@ -17,8 +17,8 @@ impl App {
             None => harness::registry().to_vec(),
         };
         let programs = self.workspaces.programs().clone();
-        let logins = self.missions.settings().logins.clone();
-        let status = move |harness| programs.backend_status(harness, &logins);
+        let credentials = self.missions.settings().credentials.clone();
+        let status = move |harness| programs.backend_status(harness, &credentials);
         let mut rows: Vec<BackendStatus> = blocking(move || wanted.into_iter().map(status).collect()).await?;
         for row in &mut rows {
             let settings = self.missions.settings();
@@ -26,6 +26,9 @@ impl App {
                 row.default_model = model.to_owned();
             }
             row.default_effort = settings.default_effort(&row.backend);
+            for (label, until) in self.missions.limited(harness::find(&row.backend)?).await? {
+                row.reason.push_str(&format!("; {label} is limited until {}", until.format("%F %T UTC")));
+            }
         }
         Ok(BackendAuthResponse { backends: rows })
     }
@@ -33,8 +36,8 @@ impl App {
     /// Refuses what could not start anyway, with the reason.
     pub(super) async fn require_ready(&self, harness: &'static dyn Harness) -> Result<(), ApiError> {
         let programs = self.workspaces.programs().clone();
-        let logins = self.missions.settings().logins.clone();
-        let status = blocking(move || programs.backend_status(harness, &logins)).await?;
+        let credentials = self.missions.settings().credentials.clone();
+        let status = blocking(move || programs.backend_status(harness, &credentials)).await?;
         if status.ready {
             return Ok(());
         }

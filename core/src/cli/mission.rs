@@ -292,6 +292,10 @@ fn text(body: &EventBody) -> String {
             None => status.as_str().to_owned(),
         },
         EventBody::Parked { until, .. } => format!("until {}", until.format("%F %T UTC")),
+        EventBody::Credential { label, limited_until } => match limited_until {
+            Some(until) => format!("{label} is limited until {}", until.format("%F %T UTC")),
+            None => label.clone(),
+        },
         EventBody::RequestOpened { request_id, title, .. } => format!("{request_id} {}", short(title)),
         EventBody::RequestAnswered { request_id, decision, .. } => format!("{request_id} {decision}"),
         EventBody::Usage(usage) => format!("{} in, {} out", usage.input_tokens, usage.output_tokens),

@@ -91,6 +91,7 @@ pub fn carry(
     };
     for borrower in borrowers {
         let Some((mine, theirs)) = user.as_ref().zip(theirs(borrower, harness, file)) else { continue };
+        let theirs = completed(file, mine, theirs);
         let lent = borrower.noted(harness);
         if login_step(Some(&mine.held), lent.as_deref(), Some(&theirs.held), false) != LoginStep::TakeBack {
             continue;
@@ -123,6 +124,14 @@ fn theirs(borrower: &Borrower, harness: &dyn Harness, file: &LoginFile) -> Optio
     read_login_in(file, &directory, file.name).ok()?
 }
 
+/// What it would be at home: a CLI may write only what is new.
+fn completed(file: &LoginFile, user: &LoginContent, mut theirs: LoginContent) -> LoginContent {
+    if let Some(login) = (file.read)(&file.returned(&user.whole, &theirs.whole)) {
+        theirs.held.login = login;
+    }
+    theirs
+}
+
 fn take_back(
     file: &LoginFile,
     (home, name): (&Path, &str),
@@ -152,6 +161,7 @@ fn settle(
     };
     let user = user.filter(|_| borrower.moment != Moment::End);
     let theirs = read_login_in(file, &directory, file.name).ok().flatten();
+    let theirs = user.zip(theirs).map(|(user, theirs)| completed(file, user, theirs));
     let lent = borrower.noted(harness);
     let step =
         login_step(user.map(|user| &user.held), lent.as_deref(), theirs.as_ref().map(|t| &t.held), start);

@@ -3,6 +3,7 @@
 mod credentials;
 mod files;
 mod install;
+mod key_file;
 mod lending;
 mod logins;
 mod private_files;
@@ -13,6 +14,7 @@ mod version;
 pub use credentials::*;
 pub use files::*;
 pub use install::*;
+pub use key_file::*;
 pub use lending::*;
 pub use logins::*;
 pub use private_files::*;

@@ -12,6 +12,7 @@ use sandboxed_domain::mission::{MissionStatus, TerminalReason};
 
 use super::actor::{Actor, StepError};
 use super::apply::{self, MAX_STORED_TEXT};
+use super::keys::named;
 use super::prepare::lend_login;
 use super::stall::Quiet;
 use super::{requests, tail};
@@ -85,7 +86,9 @@ pub(super) async fn drive(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Re
     if sandbox.is_some() && run.kind == RunKind::Turn {
         shared.sockets.open(actor.id, &actor.mission_dir(&row))?;
         // A run that an earlier daemon started uses the login that it was lent then.
-        let lent = lend_login(actor, &row, Actor::harness(&row)?, Moment::Work).await;
+        let harness = Actor::harness(&row)?;
+        let credential = named(actor, harness, run.plan.credential.as_deref()).await?;
+        let lent = lend_login(actor, &row, harness, &credential, Moment::Work).await;
         if let Err(error) = lent {
             tracing::warn!(mission = %actor.id, %error, "its login is not followed");
         }

@@ -17,7 +17,7 @@ use crate::git;
 use crate::store::{self, MissionRow, RunRow, blocking};
 
 /// A run of the harness has ended: what now?
-pub(super) async fn after_turn(actor: &Actor<'_>, row: MissionRow, _run: RunRow) -> Result<(), StepError> {
+pub(super) async fn after_turn(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Result<(), StepError> {
     let harness = Actor::harness(&row)?;
     let capabilities = harness.capabilities();
     let id = actor.id;
@@ -33,7 +33,7 @@ pub(super) async fn after_turn(actor: &Actor<'_>, row: MissionRow, _run: RunRow)
             return Ok(());
         }
     }
-    if setbacks::wait_instead(actor, &row).await? {
+    if setbacks::wait_instead(actor, &row, &run).await? {
         return Ok(());
     }
     let input = verdict_input(&row, capabilities.kind, None);

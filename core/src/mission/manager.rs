@@ -71,7 +71,7 @@ impl Missions {
             store,
             workspaces,
             sockets: super::sockets::Sockets::default(),
-            logins: Logins::new(settings.logins.clone(), watcher.clone()),
+            logins: Logins::new(settings.credentials.logins.clone(), watcher.clone()),
             watcher,
             settings,
             actors: Mutex::default(),

@@ -13,12 +13,13 @@ use sandboxed_domain::mission::{MissionStatus, TerminalReason};
 use uuid::Uuid;
 
 use super::actor::{Actor, StepError};
+use super::keys::{choose, named};
 use super::logins::borrower;
 use super::manager::end_mission;
 use super::sockets::SOCKET_NAME;
 use crate::git;
 use crate::harness::{
-    self, Moment, ProgramError, Written, auto_install_variable, is_on, lead, uses_login, write_files,
+    self, Credential, Moment, ProgramError, Written, auto_install_variable, is_on, lead, write_files,
 };
 use crate::sandbox::{RunRequest, SandboxError};
 use crate::store::{
@@ -48,23 +49,25 @@ pub(super) async fn prepare(actor: &Actor<'_>, row: MissionRow) -> Result<(), St
     shared.sockets.open(actor.id, &actor.mission_dir(&row))?;
     let harness = Actor::harness(&row)?;
     install_program(actor, harness).await?;
-    let login = lend_login(actor, &row, harness, Moment::Start).await?;
+    let (credential, several) = choose(actor, harness).await?;
+    lend_login(actor, &row, harness, &credential, Moment::Start).await?;
     let prompt = take_prompt(actor, harness).await?;
     let content = prompt.as_ref().map(|(_, content)| content.clone()).unwrap_or_default();
-    let plan = launch_plan(actor, &row, &live, &directory, content, login)?;
+    let plan = launch_plan(actor, &row, &live, &directory, content, &credential)?;
     let host = workspace.kind == WorkspaceKind::Host;
     let mission_dir = actor.mission_dir(&row);
     let (directories, files) = (plan.directories.clone(), plan.files.clone());
     let id = actor.id;
     let known = shared.store.read(move |c| store::written_files(c, id)).await?;
-    let placed = placed_login(actor, &row, harness);
+    let (placed, login) = (placed_login(actor, &row, harness), credential.login);
     let written = blocking(move || {
         let written = write_files(&mission_dir, &directories, &files, &known, host)?;
         let led = placed.iter().try_for_each(|placed| lead(placed, &mission_dir, login));
         led.map_err(|error| io_error(&mission_dir, &error)).map(|()| written)
     })
     .await??;
-    write_run(actor, &plan, directory, written, prompt.filter(|_| plan.stdin == StdinMode::Null)).await
+    let prompt = prompt.filter(|_| plan.stdin == StdinMode::Null);
+    write_run(actor, &plan, directory, written, prompt, (credential.label, several)).await
 }
 
 /// Remembers what was written, and tells of files that somebody had changed.
@@ -79,6 +82,22 @@ fn note_files(tx: &mut store::Tx<'_>, mission: Uuid, written: Written) -> Result
         store::append_event(tx, mission, &EventBody::Error { code: code.to_owned(), message })?;
     }
     Ok(())
+}
+
+/// Tells which of several credentials is used, when it is another one than before.
+fn note_credential(
+    tx: &mut store::Tx<'_>,
+    mission: Uuid,
+    plan: &RunPlan,
+    several: bool,
+) -> Result<(), StoreError> {
+    let before = store::latest_run(tx, mission)?.and_then(|run| run.plan.credential);
+    match plan.credential.clone().filter(|label| several && before.as_ref() != Some(label)) {
+        Some(label) => {
+            store::append_event(tx, mission, &EventBody::Credential { label, limited_until: None }).map(drop)
+        }
+        None => Ok(()),
+    }
 }
 
 /// Progress of an image build and the like, shown without waiting for it.
@@ -126,20 +145,19 @@ async fn install_program(actor: &Actor<'_>, harness: &'static dyn Harness) -> Re
     Ok(installed.map_err(|error| error.for_backend(harness))?)
 }
 
-/// Lends the mission its user's login where it has no key; whether it did.
+/// Lends the mission its user's login, if that is its credential.
 pub(super) async fn lend_login(
     actor: &Actor<'_>,
     row: &MissionRow,
     harness: &'static dyn Harness,
+    credential: &Credential,
     moment: Moment,
-) -> Result<bool, ApiError> {
-    let (shared, settings) = (actor.shared, actor.shared.settings.logins.clone());
-    if !blocking(move || uses_login(harness, &settings)).await? {
-        return Ok(false);
+) -> Result<(), ApiError> {
+    if !credential.login {
+        return Ok(());
     }
-    let borrower = borrower(&shared.workspaces.paths(row.workspace_id), moment);
-    shared.logins.lend(harness, row.id, row.workspace_id, borrower).await?;
-    Ok(true)
+    let borrower = borrower(&actor.shared.workspaces.paths(row.workspace_id), moment);
+    actor.shared.logins.lend(harness, row.id, row.workspace_id, borrower).await
 }
 
 /// How the mission's CLI comes to a login that it is lent.
@@ -230,7 +248,7 @@ fn launch_plan(
     live: &Live,
     directory: &str,
     prompt: String,
-    login: bool,
+    credential: &Credential,
 ) -> Result<LaunchPlan, StepError> {
     let harness = Actor::harness(row)?;
     let mission_dir = actor.mission_dir(row).display().to_string();
@@ -260,7 +278,7 @@ fn launch_plan(
         permission: permission(harness, live.kind(), row)?,
         instructions: if agent && row.boss.is_some() { instructions(row) } else { String::new() },
         mcp_servers,
-        credentials: harness::host_credentials(harness),
+        credentials: credential.variables.clone(),
         env: row.spec.env.clone(),
         command: row.spec.command.clone(),
         prompt,
@@ -271,7 +289,8 @@ fn launch_plan(
         let directory = format!("{}/{skills}", request.mission_dir);
         plan.files.extend(own_skill(row).planned(&directory));
     }
-    plan.env.extend(placed_login(actor, row, harness).filter(|_| login).and_then(|placed| placed.variable));
+    let placed = placed_login(actor, row, harness).filter(|_| credential.login);
+    plan.env.extend(placed.and_then(|placed| placed.variable));
     plan.env.insert("SANDBOXED_SH_MISSION_ID".to_owned(), row.id.to_string());
     plan.env.insert("SANDBOXED_SH_MISSION_DIR".to_owned(), request.mission_dir);
     Ok(plan)
@@ -319,12 +338,14 @@ async fn write_run(
     directory: String,
     written: Written,
     prompt: Option<(String, String)>,
+    (credential, several): (String, bool),
 ) -> Result<(), StepError> {
     let run_plan = RunPlan {
         argv: plan.argv.clone(),
         cwd: plan.cwd.clone(),
         stdout_name: if plan.stdout_is_protocol { "stdout.ndjson" } else { "stdout.log" }.to_owned(),
         stdin_pipe: plan.stdin == StdinMode::Protocol,
+        credential: Some(credential),
     };
     let codec_state = Some(plan.codec.clone()).filter(|state| !state.is_null());
     actor
@@ -333,6 +354,7 @@ async fn write_run(
                 store::transition(tx, row, MissionStatus::Active, None)?;
             }
             note_files(tx, row.id, written)?;
+            note_credential(tx, row.id, &run_plan, several)?;
             if let Some((message, _)) = &prompt {
                 store::message_sent(tx, message)?;
             }
@@ -371,8 +393,10 @@ pub(super) async fn start(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Re
     let sandbox = actor.shared.workspaces.ensure_running(&workspace, &|_| ()).await?;
     let mut env = match run.kind {
         RunKind::Turn => {
-            let login = lend_login(actor, &row, Actor::harness(&row)?, Moment::Start).await?;
-            launch_plan(actor, &row, &sandbox, &run.plan.cwd, String::new(), login)?.env
+            let harness = Actor::harness(&row)?;
+            let credential = named(actor, harness, run.plan.credential.as_deref()).await?;
+            lend_login(actor, &row, harness, &credential, Moment::Start).await?;
+            launch_plan(actor, &row, &sandbox, &run.plan.cwd, String::new(), &credential)?.env
         }
         RunKind::Verify => check_env(actor, &row),
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sandboxed_domain::mission::MissionStatus;
+use sandboxed_domain::mission::{MissionStatus, usable_key};
 use uuid::Uuid;
 
 use super::alarm::Alarm;
@@ -52,7 +52,8 @@ impl Missions {
     /// Gives every free slot to the oldest mission that may have it; returns when the next one's time comes.
     async fn grant_all(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
         let max = self.shared.settings.max_parallel;
-        let keys = blocking(keys::keys).await?;
+        let settings = self.shared.settings.credentials.clone();
+        let keys = blocking(move || keys::keys(&settings)).await?;
         let granted = self.shared.store.write(move |tx| grant(tx, max, &keys, Utc::now())).await?;
         granted.missions.into_iter().for_each(|id| self.spawn(id));
         Ok(granted.next)
@@ -62,14 +63,21 @@ impl Missions {
 fn grant(
     tx: &mut Tx<'_>,
     max: u32,
-    keys: &BTreeMap<String, String>,
+    keys: &BTreeMap<String, Vec<String>>,
     now: DateTime<Utc>,
 ) -> Result<Granted, StoreError> {
-    for mut row in store::due(tx, now, keys)? {
+    let (mut free, mut limited) = (Vec::new(), Vec::new());
+    for (backend, keys) in keys {
+        match usable_key(&keys::limits(tx, keys, now)?) {
+            (_, None) => free.push(backend.clone()),
+            (index, Some(until)) => limited.extend(keys.get(index).map(|key| (backend, key, until))),
+        }
+    }
+    let all: Vec<_> = keys.values().flatten().cloned().collect();
+    for mut row in store::due(tx, now, &free, &all)? {
         setbacks::release(tx, &mut row)?;
     }
-    for (backend, key) in keys {
-        let Some(until) = store::key_limit(tx, key, now)? else { continue };
+    for (backend, key, until) in limited {
         for mut row in store::unheld(tx, backend)? {
             // Missions that waited for the same limit come back a little spread.
             if row.setbacks.parks == 0 || until > now + SLACK {

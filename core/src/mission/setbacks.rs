@@ -3,13 +3,13 @@
 use chrono::{DateTime, Utc};
 use sandboxed_domain::api::{AttentionKind, EventBody, ParkCause};
 use sandboxed_domain::harness::{self, Harness};
-use sandboxed_domain::mission::{MissionStatus, Sequel, continuation, sequel, with_unanswered};
+use sandboxed_domain::mission::{MissionStatus, Sequel, continuation, sequel, usable_key, with_unanswered};
 use uuid::Uuid;
 
 use super::actor::{Actor, StepError};
-use super::keys::key_of;
+use super::keys::{self, Keyed, ring_of};
 use super::manager::{attention, one_line};
-use crate::store::{self, MissionRow, StoreError, Tx, blocking};
+use crate::store::{self, MissionRow, RunRow, StoreError, Tx};
 
 /// What a mission that goes on is told of a limit.
 const LIMITED: &str = "the provider's usage limit was reached";
@@ -17,7 +17,11 @@ const LIMITED: &str = "the provider's usage limit was reached";
 const FAILED: &str = "the provider failed for a moment";
 
 /// Parks the mission or plans a retry when its failed turn calls for that; false when it has to end.
-pub(super) async fn wait_instead(actor: &Actor<'_>, row: &MissionRow) -> Result<bool, StepError> {
+pub(super) async fn wait_instead(
+    actor: &Actor<'_>,
+    row: &MissionRow,
+    run: &RunRow,
+) -> Result<bool, StepError> {
     let harness = Actor::harness(row)?;
     let failed = row.last_turn.as_ref().filter(|turn| !turn.success && !turn.interrupted);
     let Some(class) = failed.and_then(|turn| turn.class()) else { return Ok(false) };
@@ -29,8 +33,11 @@ pub(super) async fn wait_instead(actor: &Actor<'_>, row: &MissionRow) -> Result<
     match sequel(class, before, patience, Utc::now(), chance()) {
         Sequel::End => Ok(false),
         Sequel::Park { until } => {
-            let key = blocking(move || key_of(harness)).await?;
-            actor.update(move |tx, row| park(tx, row, until, key, patience.parks)).await?;
+            let ring = ring_of(actor, harness).await?;
+            let used = run.plan.credential.clone();
+            actor
+                .update(move |tx, row| limited(tx, row, until, (&ring, used.as_deref()), patience.parks))
+                .await?;
             Ok(true)
         }
         Sequel::Retry { at } => {
@@ -50,6 +57,37 @@ fn chance() -> f64 {
     f64::from(Uuid::new_v4().as_u128() as u32) / f64::from(u32::MAX)
 }
 
+/// The key that was used is limited: the next one that is not is used at once, and without any the mission is parked.
+fn limited(
+    tx: &mut Tx<'_>,
+    row: &mut MissionRow,
+    until: DateTime<Utc>,
+    (ring, used): (&[Keyed], Option<&str>),
+    of: u32,
+) -> Result<(), StoreError> {
+    let used = ring.iter().find(|keyed| Some(keyed.credential.label.as_str()) == used).or(ring.first());
+    let Some(used) = used else { return Ok(()) };
+    store::limit_key(tx, &used.key, until)?;
+    row.setbacks.parks += 1;
+    if ring.len() > 1 {
+        let label = used.credential.label.clone();
+        store::append_event(tx, row.id, &EventBody::Credential { label, limited_until: Some(until) })?;
+    }
+    let known = keys::limits(tx, ring.iter().map(|keyed| &keyed.key), Utc::now())?;
+    let (index, limit) = usable_key(&known);
+    let (Some(next), used) = (ring.get(index), used.key.clone()) else { return Ok(()) };
+    match limit {
+        None => {
+            row.last_activity = format!("{LIMITED}, goes on with {}", next.credential.label);
+            repeat_turn(tx, row, LIMITED)?;
+            store::transition(tx, row, MissionStatus::Pending, None)
+        }
+        // What was told of this very limit is later than what is written of it where the key had a longer one.
+        Some(first) if next.key != used => park(tx, row, first, next.key.clone(), of),
+        Some(_) => park(tx, row, until, used, of),
+    }
+}
+
 fn park(
     tx: &mut Tx<'_>,
     row: &mut MissionRow,
@@ -57,8 +95,6 @@ fn park(
     key: String,
     of: u32,
 ) -> Result<(), StoreError> {
-    store::limit_key(tx, &key, until)?;
-    row.setbacks.parks += 1;
     row.setbacks.key = Some(key);
     row.not_before = Some(until);
     row.last_activity = waits(LIMITED, until);

@@ -8,7 +8,7 @@ use sandboxed_domain::harness::registry;
 use sandboxed_domain::mission::Patience;
 use sandboxed_domain::policy;
 
-use crate::harness::LoginSettings;
+use crate::harness::CredentialSettings;
 
 /// What counts as a number of seconds: up to a week.
 const SECONDS: std::ops::RangeInclusive<u32> = 0..=604_800;
@@ -41,8 +41,8 @@ pub struct MissionSettings {
     pub max_parallel: u32,
     /// How often a mission goes on by itself.
     pub patience: Patience,
-    /// Which logins missions are lent.
-    pub logins: LoginSettings,
+    /// Where credentials of backends come from.
+    pub credentials: CredentialSettings,
     backends: BTreeMap<&'static str, Backend>,
 }
 
@@ -95,14 +95,14 @@ impl MissionSettings {
             };
             backends.insert(id, backend);
         }
-        Ok(Self { max_parallel, patience, logins: LoginSettings::parse(get)?, backends })
+        Ok(Self { max_parallel, patience, credentials: CredentialSettings::parse(get)?, backends })
     }
 
     /// Names of all settings, for those who pass them on.
     pub fn names() -> Vec<String> {
         let agents = registry().iter().filter(|harness| harness.program().is_some());
         let backends = agents.flat_map(|harness| OF_BACKEND.map(|prefix| own(prefix, harness.id())));
-        let all = FOR_ALL.into_iter().chain(LoginSettings::NAMES).map(str::to_owned);
+        let all = FOR_ALL.into_iter().chain(CredentialSettings::NAMES).map(str::to_owned);
         all.chain(backends).collect()
     }
 

@@ -31,6 +31,7 @@ pub(super) async fn plan_check(
             cwd: row.working_directory.clone().unwrap_or_default(),
             stdout_name: LOG.to_owned(),
             stdin_pipe: false,
+            credential: None,
         },
         offset: 0,
         stored_bytes: 0,

@@ -1,7 +1,5 @@
 //! What waits for a time: limits of keys, and missions that are parked, held or to be tried again.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 use sandboxed_domain::mission::MissionStatus;
@@ -49,23 +47,27 @@ pub fn unheld(connection: &Connection, backend: &str) -> Result<Vec<MissionRow>,
     )
 }
 
-/// Missions whose time has come, or that wait for a key which their backend (`keys`) does not use any more.
+/// Missions whose time has come, and those that wait for a key without need: their backend has a `free` one, or the key
+/// is not among `keys` any more.
 ///
 /// # Errors
 /// SQLite's.
 pub fn due(
     connection: &Connection,
     now: DateTime<Utc>,
-    keys: &BTreeMap<String, String>,
+    free: &[String],
+    keys: &[String],
 ) -> Result<Vec<MissionRow>, StoreError> {
     select_missions(
         connection,
         "status IN (?1, ?2) AND not_before IS NOT NULL AND (not_before <= ?3 \
-         OR setbacks ->> 'key' != (SELECT value FROM json_each(?4) WHERE key = backend)) ORDER BY created_at, id",
+         OR setbacks ->> 'key' IS NOT NULL AND (backend IN (SELECT value FROM json_each(?4)) \
+         OR setbacks ->> 'key' NOT IN (SELECT value FROM json_each(?5)))) ORDER BY created_at, id",
         params![
             MissionStatus::Pending.as_str(),
             MissionStatus::RateLimited.as_str(),
             stamp(now),
+            serde_json::to_string(free)?,
             serde_json::to_string(keys)?
         ],
     )

@@ -40,6 +40,9 @@ pub struct RunPlan {
     pub stdout_name: String,
     /// Whether messages go to stdin.
     pub stdin_pipe: bool,
+    /// What the credential is called that it was started with; absent in rows of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
 }
 
 /// One run.

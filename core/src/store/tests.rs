@@ -202,6 +202,7 @@ async fn promised_stdin_is_kept_until_it_is_confirmed() {
             cwd: "/".into(),
             stdout_name: "stdout.ndjson".into(),
             stdin_pipe: true,
+            credential: None,
         },
         offset: 0,
         stored_bytes: 0,

@@ -159,5 +159,6 @@ async fn the_status_tells_which_credential_is_used_and_what_to_do() {
     assert!(reason.contains(&format!("{path}/.claude/.credentials.json, good until")), "{reason}");
     let (ready, auth, _, reason) = status(&[at, shared]).await;
     assert!(ready && auth == AuthKind::ApiKey, "{reason}");
-    assert!(reason.contains("is not used while that is set") && !reason.contains(CANARY), "{reason}");
+    let then = format!("uses ANTHROPIC_API_KEY; while that is limited: {path}/.claude/.credentials.json");
+    assert!(reason.contains(&then) && !reason.contains(CANARY), "{reason}");
 }

@@ -11,6 +11,7 @@ mod support;
 
 mod files;
 mod installing;
+mod keys;
 mod limits;
 mod logins;
 mod messages;

@@ -84,6 +84,14 @@ pub enum EventBody {
     /// limit of the same key) or `transient` (the provider failed, it is tried again). `attempt` of at most `of` in a
     /// row; both 0 where nothing is counted.
     Parked { cause: ParkCause, until: DateTime<Utc>, attempt: u32, of: u32 },
+    /// One of several credentials of the backend, by its name: its key met a limit until then, or, without a time, the
+    /// mission uses it from now on.
+    Credential {
+        label: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "DateTime<Utc>")]
+        limited_until: Option<DateTime<Utc>>,
+    },
     /// A question or permission is waiting for an answer.
     RequestOpened { request_id: String, kind: String, title: String, detail: Value },
     /// It was answered, or needs no answer any more (`withdrawn`).
@@ -128,6 +136,7 @@ impl EventBody {
             Self::Error { .. } => "error",
             Self::MissionStatusChanged { .. } => "mission_status_changed",
             Self::Parked { .. } => "parked",
+            Self::Credential { .. } => "credential",
             Self::RequestOpened { .. } => "request_opened",
             Self::RequestAnswered { .. } => "request_answered",
             Self::Usage(_) => "usage",

@@ -81,6 +81,11 @@ pub trait Harness: Sync {
     /// Variables of the host that it may be given; the most preferred credential first.
     fn host_variables(&self) -> &'static [HostVariable];
 
+    /// Whether one of its credentials is all that its process needs; otherwise each is another provider's.
+    fn one_credential(&self) -> bool {
+        true
+    }
+
     /// Whether these variables are enough.
     fn readiness(&self, credentials: &BTreeMap<String, String>) -> Readiness;
 

@@ -71,6 +71,18 @@ pub fn sequel(
     }
 }
 
+/// Which of several keys to use, by the limits that are known of each: the first without one, else the one whose limit
+/// ends first, with that time.
+pub fn usable_key(limits: &[Option<DateTime<Utc>>]) -> (usize, Option<DateTime<Utc>>) {
+    match limits.iter().position(Option::is_none) {
+        Some(free) => (free, None),
+        None => {
+            let first = limits.iter().enumerate().min_by_key(|(_, until)| **until);
+            first.map_or((0, None), |(index, until)| (index, *until))
+        }
+    }
+}
+
 /// The reset that the provider told, when it is still to come.
 fn told(resets_at: Option<i64>, now: DateTime<Utc>, chance: f64) -> Option<DateTime<Utc>> {
     let at = DateTime::from_timestamp(resets_at?, 0).filter(|at| *at > now)?;
@@ -148,6 +160,21 @@ mod tests {
         let text = with_unanswered("paint the shed", "and the fence");
         let (before, now) = (text.find("paint the shed").unwrap(), text.find("and the fence").unwrap());
         assert!(before < now && text.ends_with("Now:\n\nand the fence"), "{text}");
+    }
+
+    #[test]
+    fn a_key_without_a_limit_comes_first_and_then_the_one_that_is_free_soonest() {
+        let at = |seconds| Some(now() + TimeDelta::seconds(seconds));
+        let table = [
+            (vec![None], (0, None)),
+            (vec![at(5), None, None], (1, None)),
+            (vec![at(5), at(3), at(4)], (1, at(3))),
+            (vec![at(5)], (0, at(5))),
+            (vec![], (0, None)),
+        ];
+        for (limits, want) in table {
+            assert_eq!(usable_key(&limits), want, "{limits:?}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use sandboxed_domain::harness::{Harness, registry};
 
 use crate::cli::{daemon, inside};
 use crate::daemon::max_parallel;
-use crate::harness::{LoginSettings, Programs};
+use crate::harness::{CredentialSettings, Programs};
 use crate::sandbox::Check;
 
 /// An image, its build and some worktrees: 2 GiB.
@@ -34,14 +34,14 @@ pub(super) async fn all() -> Vec<Check> {
     found.push(slots());
     if let Ok(settings) = Settings::from_env() {
         let programs = Programs::new(&settings.data_dir);
-        let logins = LoginSettings::from_env().unwrap_or_default();
-        found.extend(registry().iter().map(|harness| backend(&programs, &logins, *harness)));
+        let credentials = CredentialSettings::from_env().unwrap_or_default();
+        found.extend(registry().iter().map(|harness| backend(&programs, &credentials, *harness)));
     }
     found
 }
 
-fn backend(programs: &Programs, logins: &LoginSettings, harness: &'static dyn Harness) -> Check {
-    let status = programs.backend_status(harness, logins);
+fn backend(programs: &Programs, credentials: &CredentialSettings, harness: &'static dyn Harness) -> Check {
+    let status = programs.backend_status(harness, credentials);
     let detail = format!("{} {}", status.reason, status.version).trim().to_owned();
     let place = if status.program.is_empty() { String::new() } else { format!(" ({})", status.program) };
     let result = if status.ready { Ok(detail.clone() + &place) } else { Err(detail.clone()) };

@@ -8,6 +8,7 @@
 //! | `.gemini/GEMINI.md` | read as the user's instructions, beside those of the repository |
 //! | `.gemini/skills/` | the user's skills |
 //! | `.gemini/settings.json` | how it authenticates; switches off what calls home. The CLI writes it again as it is |
+//! | `.gemini/oauth_creds.json` | a link to the user's login, where it is lent and no key is given |
 //! | `.gemini/policies/sandboxed-sh.toml` | the platform's own tools need no permission |
 //!
 //! MCP servers go over the protocol. `GEMINI_CLI_TRUST_WORKSPACE` lets the repository's own instructions count.
@@ -24,14 +25,15 @@
 //! - Over ACP it has no tool that asks the user, and its plan mode never shows its plan, so that counts as not there.
 
 mod dialect;
+mod login;
 mod plan;
 
 use std::collections::BTreeMap;
 
 use super::acp::AcpCodec;
 use super::{
-    BackendKind, Capabilities, Codec, GEMINI, Harness, HostVariable, LaunchPlan, LaunchRequest, Program,
-    Readiness,
+    BackendKind, Capabilities, Codec, GEMINI, Harness, HostVariable, LaunchPlan, LaunchRequest, LoginFile,
+    Program, Readiness,
 };
 use crate::api::{ApiError, AuthKind, Effort, ErrorCode, PermissionMode};
 
@@ -40,6 +42,8 @@ const API_KEY: &str = "GEMINI_API_KEY";
 const HOST_VARIABLES: &[HostVariable] = &[
     HostVariable { name: API_KEY, auth: AuthKind::ApiKey },
     HostVariable { name: "GOOGLE_GEMINI_BASE_URL", auth: AuthKind::None },
+    // An account of a company needs one beside its login.
+    HostVariable { name: "GOOGLE_CLOUD_PROJECT", auth: AuthKind::None },
 ];
 
 /// See the module.
@@ -75,7 +79,7 @@ impl Harness for Gemini {
     }
 
     fn readiness(&self, credentials: &BTreeMap<String, String>) -> Readiness {
-        match credentials.get(API_KEY).is_some_and(|value| !value.trim().is_empty()) {
+        match has_key(credentials) {
             true => Readiness { auth: AuthKind::ApiKey, ready: true, reason: format!("uses {API_KEY}") },
             false => Readiness {
                 auth: AuthKind::None,
@@ -83,6 +87,10 @@ impl Harness for Gemini {
                 reason: format!("no credentials: set {API_KEY} in the daemon's environment"),
             },
         }
+    }
+
+    fn login(&self) -> Option<&'static LoginFile> {
+        Some(&login::FILE)
     }
 
     fn default_model(&self) -> &'static str {
@@ -127,6 +135,10 @@ impl Harness for Gemini {
     fn codec(&self) -> Box<dyn Codec + Send> {
         Box::new(AcpCodec::new(&dialect::Gemini))
     }
+}
+
+fn has_key(credentials: &BTreeMap<String, String>) -> bool {
+    credentials.get(API_KEY).is_some_and(|value| !value.trim().is_empty())
 }
 
 /// One of its short names, or a name with `gemini` in it.

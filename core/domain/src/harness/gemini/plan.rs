@@ -12,6 +12,8 @@ use crate::api::ApiError;
 
 /// The protocol's name for the way with an API key, and the CLI's.
 const WITH_KEY: &str = "gemini-api-key";
+/// The same for the way with a login.
+const WITH_LOGIN: &str = "oauth-personal";
 
 /// Attempts of a request. The CLI's own ten take many minutes; what lasts longer the platform waits for.
 const ATTEMPTS: u32 = 2;
@@ -21,7 +23,7 @@ pub(super) fn plan(harness: &Gemini, request: &LaunchRequest) -> Result<LaunchPl
     harness.check_model(request.model.as_deref(), request.effort)?;
     acp::check_mode(harness, request.permission)?;
     let home = format!("{}/.gemini", request.mission_dir);
-    let setup = Setup { auth: Some(WITH_KEY.to_owned()), ..Setup::new(request, HOST_VARIABLES) };
+    let setup = Setup { auth: Some(way(request).to_owned()), ..Setup::new(request, HOST_VARIABLES) };
     Ok(LaunchPlan {
         argv: argv(request),
         env: env(request),
@@ -29,13 +31,18 @@ pub(super) fn plan(harness: &Gemini, request: &LaunchRequest) -> Result<LaunchPl
         directories: vec![home.clone(), environment::tmp_dir(request)],
         files: vec![
             private_file(format!("{home}/GEMINI.md"), request.instructions.clone()),
-            private_file(format!("{home}/settings.json"), settings()),
+            private_file(format!("{home}/settings.json"), settings(request)),
             private_file(format!("{home}/policies/sandboxed-sh.toml"), rules(request)),
         ],
         stdin: StdinMode::Protocol,
         stdout_is_protocol: true,
         codec: setup.into_state(),
     })
+}
+
+/// Without a key it is the user's login that has to do.
+fn way(request: &LaunchRequest) -> &'static str {
+    if super::has_key(&request.credentials) { WITH_KEY } else { WITH_LOGIN }
 }
 
 fn argv(request: &LaunchRequest) -> Vec<String> {
@@ -54,9 +61,9 @@ fn argv(request: &LaunchRequest) -> Vec<String> {
 
 /// As the CLI itself would write it, because it does. A shell on a terminal of its own would tell the protocol nothing
 /// of what commands print. Sessions are the platform's to remove.
-fn settings() -> String {
+fn settings(request: &LaunchRequest) -> String {
     let settings = json!({
-        "security": { "auth": { "selectedType": WITH_KEY } },
+        "security": { "auth": { "selectedType": way(request) } },
         "privacy": { "usageStatisticsEnabled": false },
         "telemetry": { "enabled": false },
         "general": {
