@@ -65,9 +65,14 @@ pub async fn a_permission_is_asked_denied_allowed_and_allowed_always(case: &Case
             "two",
             [Step::bash("echo two > two"), Step::bash("echo three > three"), Step::text("DONE")],
         );
-    let stage = Stage::new(&[case], script).await;
+    let mut stage = Stage::new(&[case], script).await;
     let id = stage.worker(case.worker_with("go [[one]]", json!({"permission_mode": "default"}))).await;
     let cursor = decide(&stage, id, None, "echo one > one", json!({"decision": "allow"})).await;
+    let open = asked(&stage, id, Some(cursor.clone())).await;
+    stage.daemon.kill9();
+    stage.daemon.restart().await;
+    // The request is still there, and who waits with the old cursor is told of it again.
+    assert_eq!(asked(&stage, id, Some(cursor.clone())).await.request, open.request);
     let always = json!({"decision": "allow_always"});
     let cursor = decide(&stage, id, Some(cursor), "echo two > two", always).await;
     let end =

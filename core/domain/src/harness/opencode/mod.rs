@@ -11,7 +11,7 @@
 //! | `.config/opencode/opencode.json` | providers and models, and what calls home switched off |
 //! | `.config/opencode/plugin/sandboxed-sh.js` | tells what the protocol leaves out, see below |
 //! | `.config/opencode/package-lock.json`, `node_modules` | say that nothing is to be fetched from npm, for which it would wait |
-//! | `.local/share/opencode/` | its sessions, and a login where there is one; never written by us |
+//! | `.local/share/opencode/` | its sessions, and a link to the user's logins where they are lent and no key is given |
 //!
 //! MCP servers go over the protocol.
 //!
@@ -28,6 +28,7 @@
 //! - Its plan mode never shows its plan, so that counts as not there.
 
 mod dialect;
+mod login;
 mod models;
 mod plan;
 
@@ -35,8 +36,8 @@ use std::collections::BTreeMap;
 
 use super::acp::AcpCodec;
 use super::{
-    BackendKind, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest, OPENCODE, Program,
-    Readiness,
+    BackendKind, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest, LoginFile, OPENCODE,
+    Program, Readiness,
 };
 use crate::api::{ApiError, AuthKind, Effort, PermissionMode};
 
@@ -120,6 +121,14 @@ impl Harness for OpenCode {
                 }
             },
         }
+    }
+
+    fn one_credential(&self) -> bool {
+        false
+    }
+
+    fn login(&self) -> Option<&'static LoginFile> {
+        Some(&login::FILE)
     }
 
     fn default_model(&self) -> &'static str {
