@@ -10,11 +10,16 @@ use rmcp::{
 };
 use sandboxed_mcp::{Answer, Progress, parse, refusal};
 
+use crate::a11y::{ActParams, SnapshotParams, act_on, snapshot};
 use crate::act::{self, ComputerParams};
 use crate::error::Result;
+use crate::ocr::{FindTextParams, find_text};
+use crate::record::{RecordParams, record};
 use crate::see::{ScreenshotParams, WindowsParams, list_windows, screenshot};
 use crate::session::{self, Desktops};
+use crate::stream::{Studio, stream};
 use crate::tools;
+use crate::wait::{WaitParams, wait_for};
 
 /// How long a client may keep the list of tools.
 const TOOLS_TTL_MS: u64 = 60 * 60 * 1000;
@@ -23,12 +28,13 @@ const TOOLS_TTL_MS: u64 = 60 * 60 * 1000;
 #[derive(Debug, Clone, Default)]
 pub struct Server {
     desktops: Desktops,
+    studio: Studio,
 }
 
 impl Server {
     /// A server of these desktops.
     pub fn new(desktops: Desktops) -> Self {
-        Self { desktops }
+        Self { desktops, studio: Studio::default() }
     }
 
     /// Its desktops.
@@ -74,6 +80,27 @@ impl Server {
                 let params: act::SetClipboardParams = parse(arguments)?;
                 act::set_clipboard(&*desktops.named(&params.desktop)?, params).await?
             }
+            "snapshot" => {
+                let params: SnapshotParams = parse(arguments)?;
+                snapshot(&*desktops.named(&params.desktop)?, params).await?
+            }
+            "act_on" => {
+                let params: ActParams = parse(arguments)?;
+                act_on(&*desktops.named(&params.desktop)?, params).await?
+            }
+            "find_text" => {
+                let params: FindTextParams = parse(arguments)?;
+                find_text(&*desktops.named(&params.desktop)?, params).await?
+            }
+            "wait_for" => {
+                let params: WaitParams = parse(arguments)?;
+                wait_for(&*desktops.named(&params.desktop)?, params).await?
+            }
+            "record" => {
+                let params: RecordParams = parse(arguments)?;
+                record(&*desktops.named(&params.desktop)?, params).await?
+            }
+            "stream" => Answer::data(&stream(desktops, &self.studio, parse(arguments)?).await?)?,
             _ => return Ok(None),
         };
         Ok(Some(answer))

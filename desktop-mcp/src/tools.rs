@@ -2,12 +2,12 @@
 
 use rmcp::model::Tool;
 
-use crate::{act, see, session};
+use crate::{a11y, act, ocr, record, see, session, stream, wait};
 
 /// What a client's model reads first. Codex shows about the first 250 characters.
 pub const INSTRUCTIONS: &str = "\
-Desktops of your own: start_desktop, launch_program, then look and act. list_windows is text, screenshot a picture; \
-computer clicks, types and presses keys. Places are pixels of the whole screen's picture.
+Desktops of your own: start_desktop, launch_program. Look with snapshot (text with refs) and act_on those; where programs \
+tell nothing, screenshot and computer, with places in pixels of the whole screen's picture. Then wait_for.
 
 A failure has a code, a message and a hint that says what to call next. Desktops end with this session, and all programs \
 in them.";
@@ -18,8 +18,9 @@ in them.";
 /// When a schema cannot be made.
 pub fn list() -> Result<Vec<Tool>, String> {
     let mut tools = session::tools()?;
-    tools.extend(see::tools()?);
-    tools.extend(act::tools()?);
+    for more in [see::tools, a11y::tools, act::tools, wait::tools, ocr::tools, record::tools, stream::tools] {
+        tools.extend(more()?);
+    }
     Ok(tools)
 }
 

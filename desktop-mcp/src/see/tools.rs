@@ -146,8 +146,6 @@ pub async fn screenshot(desktop: &Desktop, params: ScreenshotParams) -> Result<A
 
 /// The part of the screen that is meant, and its name.
 async fn area(desktop: &Desktop, params: &ScreenshotParams) -> Result<(Rect, String)> {
-    let screen = desktop.eyes().run(|eyes| eyes.screen()).await?;
-    desktop.view().resize(screen);
     if !params.window.is_empty() {
         if !params.region.is_empty() {
             return Err(Problem::invalid("region", "give a window or a region, not both"));
@@ -161,12 +159,24 @@ async fn area(desktop: &Desktop, params: &ScreenshotParams) -> Result<(Rect, Str
         }
         return Ok((window.frame, about));
     }
-    match params.region.as_slice() {
-        [] => Ok((screen, "the screen".to_owned())),
-        &[x0, y0, x1, y1] if x0 < x1 && y0 < y1 => {
-            let mapping = desktop.view().mapping(Some(params.picture).filter(|number| *number > 0))?;
+    let about = if params.region.is_empty() { "the screen" } else { "a part of the screen" };
+    Ok((region(desktop, &params.region, params.picture).await?, about.to_owned()))
+}
+
+/// The part of the screen that is meant by `[x0, y0, x1, y1]` in pixels of a picture, 0 for the whole screen's; all of it
+/// when nothing is.
+///
+/// # Errors
+/// `invalid_argument`, `unknown_picture`, `desktop_ended`.
+pub async fn region(desktop: &Desktop, region: &[i32], picture: u32) -> Result<Rect> {
+    let screen = desktop.eyes().run(|eyes| eyes.screen()).await?;
+    desktop.view().resize(screen);
+    match *region {
+        [] => Ok(screen),
+        [x0, y0, x1, y1] if x0 < x1 && y0 < y1 => {
+            let mapping = desktop.view().mapping(Some(picture).filter(|number| *number > 0))?;
             let rect = Rect::new(x0, y0, x0.abs_diff(x1), y0.abs_diff(y1));
-            Ok((mapping.rect_to_screen(rect), "a part of the screen".to_owned()))
+            Ok(mapping.rect_to_screen(rect))
         }
         _ => Err(Problem::invalid("region", "a region is [x0, y0, x1, y1] with x0 < x1 and y0 < y1")),
     }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::process::Child;
@@ -16,10 +16,13 @@ use super::programs::{Program, Running};
 use super::resize::resize;
 use super::start::pipe_for_program;
 use super::view::View;
+use crate::a11y::Elements;
 use crate::act::{Clipboard, Hands};
 use crate::error::{Code, Problem, Result};
 use crate::geometry::Rect;
+use crate::record::Recordings;
 use crate::see::Eyes;
+use crate::stream::{Camera, Cameras};
 use crate::x::{Access, Happenings, Owner};
 
 /// How many programs are remembered.
@@ -56,6 +59,9 @@ pub struct Desktop {
     hands: Owner<Hands>,
     clipboard: Clipboard,
     happenings: Happenings,
+    elements: Elements,
+    cameras: Cameras,
+    recordings: Recordings,
     notes: Vec<String>,
     acting: tokio::sync::Mutex<()>,
     programs: Mutex<Vec<Running>>,
@@ -70,6 +76,8 @@ impl fmt::Debug for Desktop {
 
 impl Desktop {
     pub(super) fn new(parts: Parts) -> Self {
+        let bus = parts.env.get("DBUS_SESSION_BUS_ADDRESS").cloned();
+        let elements = Elements::on(bus.unwrap_or_default());
         Self {
             id: parts.id,
             access: parts.access,
@@ -86,6 +94,9 @@ impl Desktop {
             acting: tokio::sync::Mutex::default(),
             programs: Mutex::default(),
             happenings: parts.happenings,
+            elements,
+            cameras: Cameras::default(),
+            recordings: Recordings::default(),
             notes: parts.notes,
         }
     }
@@ -148,6 +159,24 @@ impl Desktop {
     /// What happens on it.
     pub fn happenings(&self) -> &Happenings {
         &self.happenings
+    }
+
+    /// What its programs tell of themselves.
+    pub fn elements(&self) -> &Elements {
+        &self.elements
+    }
+
+    /// Its capture, which runs while somebody holds it.
+    ///
+    /// # Errors
+    /// `desktop_ended`.
+    pub fn camera(&self) -> Result<Arc<Camera>> {
+        self.cameras.get(&self.access, &self.happenings)
+    }
+
+    /// Its recording.
+    pub fn recordings(&self) -> &Recordings {
+        &self.recordings
     }
 
     /// Cancelled when it has ended, or was told to.

@@ -28,7 +28,13 @@ pub struct Program {
 }
 
 /// Programs that a desktop needs, and the Debian packages that have them.
-const PACKAGES: [(&str, &str); 3] = [("Xvfb", "xvfb"), ("openbox", "openbox"), ("dbus-daemon", "dbus")];
+const PACKAGES: [(&str, &str); 5] = [
+    ("Xvfb", "xvfb"),
+    ("openbox", "openbox"),
+    ("dbus-daemon", "dbus"),
+    ("tesseract", "tesseract-ocr"),
+    ("ffmpeg", "ffmpeg"),
+];
 
 /// A program in `PATH`.
 ///

@@ -7,8 +7,11 @@
     reason = "helpers of a test may panic as the test may"
 )]
 
+mod elements;
 mod hands;
 mod lifetime;
+mod programs;
 mod protocol;
 mod screen;
 mod stage;
+mod watching;
