@@ -266,6 +266,40 @@ fn every_command_is_described_and_every_described_one_is_there() {
     assert_same(&described, &there);
 }
 
+/// The names of its variants as serde writes them.
+fn snake(name: &str) -> String {
+    let mut snake = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+    }
+    snake
+}
+
+#[test]
+fn tools_of_a_workspace_are_described_with_their_sizes_and_codes() {
+    let tools: Vec<Value> = serde_json::from_str(&read("workspace-mcp/tests/tools.json")).unwrap();
+    let sizes: Vec<(String, u64)> = tools
+        .iter()
+        .map(|tool| (tool["name"].as_str().unwrap().to_owned(), tool.to_string().len() as u64 / 4))
+        .collect();
+    let page = read("docs/workspace-mcp.md");
+    let rows = cells(&page, "Tools");
+    let described: BTreeSet<_> = rows.iter().map(|row| (row[1].clone(), row[2].parse().unwrap())).collect();
+    assert_same(&described, &sizes.iter().cloned().collect());
+    let total: u64 = sizes.iter().map(|(_, size)| size).sum();
+    assert!(page.contains(&format!("{total} in all")), "they have {total} tokens in all");
+    let code = read("workspace-mcp/src/error.rs");
+    let variants = code.split("pub enum Code {").nth(1).unwrap().split('}').next().unwrap();
+    let names = variants.lines().map(str::trim).filter(|line| line.ends_with(',') && !line.starts_with('/'));
+    let reference = read(REFERENCE);
+    for name in names.map(|name| snake(name.trim_end_matches(','))) {
+        assert!(reference.contains(&format!("`{name}`")), "{REFERENCE} does not describe {name}");
+    }
+}
+
 #[test]
 fn the_readers_of_these_tests_see_what_is_there() {
     assert_eq!(links("[a](b.md#c) [d](https://e) [f](#g) [h](i/j)"), ["b.md", "i/j"]);

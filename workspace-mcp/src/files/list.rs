@@ -12,13 +12,14 @@ use serde::Deserialize;
 use super::walk::{Entry, Kind, Walk, entries, rules_at};
 use crate::answer::{Answer, MAX_TEXT};
 use crate::error::{Code, Problem, Result};
+use crate::large::{Kept, Page};
 use crate::root::{RelPath, Root};
 use crate::stop::Stop;
 use crate::text::{count, human};
 
 /// Lines when no limit is given, and the most.
 const DEFAULT_LIMIT: u64 = 200;
-const MAX_LIMIT: u64 = 2000;
+const MAX_LIMIT: u64 = 20_000;
 /// Entries of one directory in a tree that goes deeper, so that one large directory does not take all lines.
 const MANY: usize = 50;
 
@@ -36,7 +37,7 @@ pub struct ListParams {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u32")]
     pub depth: Option<u32>,
-    /// Most lines; default 200, at most 2000.
+    /// Most lines; default 200, at most 20000. Those that do not fit into the answer are in a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     pub limit: Option<u64>,
@@ -110,7 +111,7 @@ fn matching(
     stop: &Stop,
 ) -> Result<Answer> {
     let glob = glob("pattern", pattern)?;
-    let mut page = Lines::new(limit, params.offset);
+    let mut page = Lines::new(root, limit, params.offset);
     let mut walk = Walk::new(root, path, params.include_ignored, stop)?;
     loop {
         match walk.next() {
@@ -140,20 +141,35 @@ fn show(entry: &Entry) -> String {
     format!("{}{slash}", entry.path)
 }
 
-/// Lines of one page.
-struct Lines {
+/// Lines of one page; what does not fit into an answer goes into a file, up to the limit.
+struct Lines<'a> {
+    root: &'a Root,
+    kept: Kept<'a>,
     text: String,
     limit: usize,
     skip: u64,
     offset: u64,
     shown: usize,
+    /// Lines that are only in the file.
+    beyond: usize,
     more: bool,
     notes: Vec<String>,
 }
 
-impl Lines {
-    fn new(limit: usize, offset: u64) -> Self {
-        Self { text: String::new(), limit, skip: offset, offset, shown: 0, more: false, notes: Vec::new() }
+impl<'a> Lines<'a> {
+    fn new(root: &'a Root, limit: usize, offset: u64) -> Self {
+        Self {
+            root,
+            kept: Kept::new(root, "files.txt"),
+            text: String::new(),
+            limit,
+            skip: offset,
+            offset,
+            shown: 0,
+            beyond: 0,
+            more: false,
+            notes: Vec::new(),
+        }
     }
 
     /// Adds a line; false when the page is full.
@@ -162,25 +178,39 @@ impl Lines {
             self.skip -= 1;
             return true;
         }
-        let line = line();
-        if self.shown == self.limit || self.text.len() + line.len() >= MAX_TEXT {
+        if self.shown + self.beyond == self.limit {
             self.more = true;
             return false;
         }
-        let _ = writeln!(self.text, "{line}");
-        self.shown += 1;
-        true
+        let line = line() + "\n";
+        if self.beyond == 0 && self.text.len() + line.len() <= MAX_TEXT {
+            self.text.push_str(&line);
+            self.shown += 1;
+            return true;
+        }
+        let kept =
+            (self.beyond > 0 || self.kept.write(self.text.as_bytes())) && self.kept.write(line.as_bytes());
+        self.beyond += usize::from(kept);
+        self.more = !kept;
+        kept
     }
 
     fn answer(mut self, nothing: &str) -> Answer {
-        if self.more {
+        if self.more || self.beyond > 0 {
             let next = self.offset + self.shown as u64;
             self.notes.insert(0, format!("there is more: go on with offset={next}"));
         }
         if self.shown == 0 && self.notes.is_empty() {
             self.notes.push(nothing.to_owned());
         }
-        Answer::text(self.text).note(&self.notes)
+        let kept = self.kept.finish();
+        let lines = self.shown + self.beyond;
+        self.notes.extend(kept.as_ref().map(|kept| format!("{lines} lines are in {}", kept.path)));
+        let answer = Answer::text(self.text).note(&self.notes);
+        match kept {
+            Some(kept) => kept.link(self.root, answer, "text/plain"),
+            None => answer,
+        }
     }
 }
 
@@ -188,7 +218,7 @@ fn one_directory(root: &Root, path: &RelPath, params: &ListParams, limit: usize)
     let rules = rules_at(root, path, params.include_ignored);
     let fail = |errno| Problem::system("list", path, errno).field("path");
     let (found, too_many) = entries(root, path, &rules).map_err(fail)?;
-    let mut page = Lines::new(limit, params.offset);
+    let mut page = Lines::new(root, limit, params.offset);
     for entry in &found {
         if !page.push(|| name_line(root, entry)) {
             break;
@@ -261,18 +291,19 @@ fn tree(root: &Root, path: &RelPath, params: &ListParams, limit: usize, stop: &S
         branches.insert(dir, Branch { shown: found, hidden });
     }
     let mut text = String::new();
-    let cut = draw(root, path, &branches, &closed, 0, &mut text);
+    draw(root, path, &branches, &closed, 0, &mut text);
     let mut notes = Vec::new();
-    if cut || !closed.is_empty() || branches.values().any(|branch| branch.hidden > 0) {
+    if !closed.is_empty() || branches.values().any(|branch| branch.hidden > 0) {
         notes.push("not everything is shown: list a directory by its path, or give a pattern".to_owned());
     }
     if text.is_empty() {
         notes.push("the directory is empty, or everything in it is ignored".to_owned());
     }
-    Ok(Answer::text(text).note(&notes))
+    let mut page = Page::new(root, "tree.txt", 0);
+    page.push(&text);
+    Ok(page.answer_of_file(notes, "text/plain"))
 }
 
-/// Whether the text had to be cut.
 fn draw(
     root: &Root,
     dir: &RelPath,
@@ -280,23 +311,16 @@ fn draw(
     closed: &BTreeMap<RelPath, usize>,
     indent: usize,
     text: &mut String,
-) -> bool {
-    let Some(branch) = branches.get(dir) else { return false };
+) {
+    let Some(branch) = branches.get(dir) else { return };
     for entry in &branch.shown {
         let inside = closed.get(&entry.path).filter(|n| **n > 0);
         let inside =
             inside.map(|n| format!("  ({})", count(*n as u64, "entry", "entries"))).unwrap_or_default();
-        let line = format!("{:indent$}{}{inside}\n", "", name_line(root, entry), indent = indent * 2);
-        if text.len() + line.len() > MAX_TEXT {
-            return true;
-        }
-        text.push_str(&line);
-        if draw(root, &entry.path, branches, closed, indent + 1, text) {
-            return true;
-        }
+        let _ = writeln!(text, "{:indent$}{}{inside}", "", name_line(root, entry), indent = indent * 2);
+        draw(root, &entry.path, branches, closed, indent + 1, text);
     }
     if branch.hidden > 0 {
         let _ = writeln!(text, "{:indent$}… {} more", "", branch.hidden, indent = indent * 2);
     }
-    false
 }

@@ -17,12 +17,13 @@ use super::open::open_file;
 use super::walk::{Kind, Walk};
 use crate::answer::{Answer, MAX_TEXT};
 use crate::error::{Code, Problem, Result};
+use crate::large::Kept;
 use crate::root::{RelPath, Root};
 use crate::stop::Stop;
 use crate::text::{count, shorten};
 
 const DEFAULT_LIMIT: u64 = 100;
-const MAX_LIMIT: u64 = 1000;
+const MAX_LIMIT: u64 = 10_000;
 const MAX_CONTEXT: u64 = 10;
 /// A compiled expression is no larger, in bytes: searching costs as much for each byte of text as the expression has
 /// states.
@@ -73,7 +74,7 @@ pub struct SearchParams {
     /// Lines around each match; default 0, at most 10.
     #[serde(default)]
     pub context: u64,
-    /// Most matches (or files); default 100, at most 1000.
+    /// Most matches (or files); default 100, at most 10000. Those that do not fit into the answer are in a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     pub limit: Option<u64>,
@@ -106,7 +107,7 @@ pub fn search_files(root: &Root, params: &SearchParams, stop: &Stop) -> Result<A
         mode: params.mode,
         stop,
     };
-    let mut report = Report::new(params, limit);
+    let mut report = Report::new(root, params, limit);
     let glob = params.glob.as_deref().map(|pattern| self::glob("glob", pattern)).transpose()?;
     match search.all(&path, params.include_ignored, glob.as_ref(), &mut report) {
         Err(problem) if problem.code == Code::TimedOut => {
@@ -140,7 +141,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn all(&self, path: &RelPath, ignored: bool, glob: Option<&Glob>, report: &mut Report) -> Result<()> {
+    fn all(&self, path: &RelPath, ignored: bool, glob: Option<&Glob>, report: &mut Report<'_>) -> Result<()> {
         let mut walk = match Walk::new(self.root, path, ignored, self.stop) {
             Ok(walk) => walk,
             Err(problem) if problem.code == Code::NotADirectory => {
@@ -175,7 +176,7 @@ impl Search<'_> {
     }
 
     /// Counts with several threads, then tells in order.
-    fn batch(&self, paths: &[RelPath], report: &mut Report) -> Result<()> {
+    fn batch(&self, paths: &[RelPath], report: &mut Report<'_>) -> Result<()> {
         // No file needs to be counted beyond what leaves the page full.
         let enough = match self.mode {
             SearchMode::Content => report.wanted() + 1,
@@ -230,7 +231,7 @@ impl Search<'_> {
         counts
     }
 
-    fn tell(&self, path: &RelPath, count: u64, report: &mut Report) -> Result<()> {
+    fn tell(&self, path: &RelPath, count: u64, report: &mut Report<'_>) -> Result<()> {
         match self.mode {
             SearchMode::Files => report.push(&format!("{path}\n")),
             SearchMode::Count => report.push(&format!("{path}: {count}\n")),
@@ -292,15 +293,15 @@ impl Sink for Count {
 }
 
 /// Writes the lines of one file into the page.
-struct Lines<'a> {
+struct Lines<'a, 'r> {
     path: &'a RelPath,
-    report: &'a mut Report,
+    report: &'a mut Report<'r>,
     /// Context that belongs to a match before it, if that is shown, or to the next one.
     before: Vec<String>,
     headed: bool,
 }
 
-impl Lines<'_> {
+impl Lines<'_, '_> {
     fn words(number: Option<u64>, mark: char, bytes: &[u8]) -> String {
         let whole = String::from_utf8_lossy(bytes);
         let whole = whole.trim_end_matches(['\n', '\r']);
@@ -312,12 +313,12 @@ impl Lines<'_> {
     /// What follows the last match.
     fn finish(self) {
         if self.headed && !self.report.more {
-            self.report.text.push_str(&self.before.concat());
+            self.report.follow(&self.before.concat());
         }
     }
 }
 
-impl Sink for Lines<'_> {
+impl Sink for Lines<'_, '_> {
     type Error = io::Error;
 
     fn matched(&mut self, _: &Searcher, found: &SinkMatch<'_>) -> io::Result<bool> {
@@ -348,14 +349,18 @@ impl Sink for Lines<'_> {
     }
 }
 
-/// The page of the answer.
-struct Report {
+/// The page of the answer; what does not fit into it goes into a file, up to the limit.
+struct Report<'a> {
+    root: &'a Root,
+    kept: Kept<'a>,
     text: String,
     mode: SearchMode,
     limit: u64,
     offset: u64,
     skip: u64,
     shown: u64,
+    /// Matches or files that are only in the file.
+    beyond: u64,
     files: u64,
     failed: u64,
     more: bool,
@@ -363,15 +368,18 @@ struct Report {
     notes: Vec<String>,
 }
 
-impl Report {
-    fn new(params: &SearchParams, limit: u64) -> Self {
+impl<'a> Report<'a> {
+    fn new(root: &'a Root, params: &SearchParams, limit: u64) -> Self {
         Self {
+            root,
+            kept: Kept::new(root, "search.txt"),
             text: String::new(),
             mode: params.mode,
             limit,
             offset: params.offset,
             skip: params.offset,
             shown: 0,
+            beyond: 0,
             files: 0,
             failed: 0,
             more: false,
@@ -382,18 +390,33 @@ impl Report {
 
     /// Matches that are still to be passed over or shown.
     fn wanted(&self) -> u64 {
-        self.skip.saturating_add(self.limit - self.shown)
+        self.skip.saturating_add(self.limit - self.shown - self.beyond)
     }
 
     /// Adds words that stand for one match or file, unless the page begins later or is full.
     fn push(&mut self, words: &str) {
         if self.skip > 0 {
             self.skip -= 1;
-        } else if self.shown == self.limit || self.text.len() + words.len() > MAX_TEXT {
+        } else if self.shown + self.beyond == self.limit {
             self.more = true;
-        } else {
+        } else if self.beyond == 0 && self.text.len() + words.len() <= MAX_TEXT {
             self.text.push_str(words);
             self.shown += 1;
+        } else if (self.beyond > 0 || self.kept.write(self.text.as_bytes()))
+            && self.kept.write(words.as_bytes())
+        {
+            self.beyond += 1;
+        } else {
+            self.more = true;
+        }
+    }
+
+    /// Adds words that belong to the last match.
+    fn follow(&mut self, words: &str) {
+        if self.beyond == 0 {
+            self.text.push_str(words);
+        } else {
+            self.kept.write(words.as_bytes());
         }
     }
 
@@ -403,10 +426,12 @@ impl Report {
             SearchMode::Content => count(self.shown, "match", "matches"),
             SearchMode::Files | SearchMode::Count => files(self.shown),
         };
-        let head = match (self.more, self.shown, self.mode) {
+        let all = self.shown + self.beyond;
+        let head = match (self.more || self.beyond > 0, self.shown, self.mode) {
             (true, shown, _) => {
                 let next = self.offset + shown;
-                format!("{what} shown, there are more: go on with offset={next}, or narrow it down")
+                let rest = if self.more { ", there are more".to_owned() } else { format!(" of {all}") };
+                format!("{what} shown{rest}: go on with offset={next}, or narrow it down")
             }
             (false, 0, _) => "no matches".to_owned(),
             (false, _, SearchMode::Content) => format!("{what} in {}", files(self.files)),
@@ -420,6 +445,12 @@ impl Report {
             let places = count(self.left_out as u64, "directory", "directories");
             self.notes.push(format!("{places} could not be read"));
         }
-        Answer::text(self.text).note(&self.notes)
+        let kept = self.kept.finish();
+        self.notes.extend(kept.as_ref().map(|kept| format!("{all} are in {}", kept.path)));
+        let answer = Answer::text(self.text).note(&self.notes);
+        match kept {
+            Some(kept) => kept.link(self.root, answer, "text/plain"),
+            None => answer,
+        }
     }
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::place::{open, problem, short};
 use crate::answer::{Answer, MAX_TEXT};
 use crate::error::{Problem, Result};
+use crate::large::Kept;
 use crate::root::Root;
 use crate::stop::Stop;
 
@@ -45,17 +46,20 @@ pub fn git_log(root: &Root, params: &LogParams, _: &Stop) -> Result<Answer> {
     }
     let (view, only) = open(root, &params.path)?;
     let found = view.history(&params.from, only.as_deref(), params.offset, limit).map_err(|e| problem(&e))?;
-    let (mut text, mut shown) = (String::new(), 0);
-    for commit in &found.commits {
-        let words = words(commit, params.messages);
-        if text.len() + words.len() > MAX_TEXT && shown > 0 {
-            break;
-        }
-        text.push_str(&words);
-        shown += 1;
+    let words: Vec<String> = found.commits.iter().map(|commit| words(commit, params.messages)).collect();
+    let mut bytes = 0;
+    let fits = |words: &&String| {
+        bytes += words.len();
+        bytes <= MAX_TEXT
+    };
+    // One commit always fits: its message is cut.
+    let shown = words.iter().take_while(fits).count();
+    let mut kept = Kept::new(root, "git-log.txt");
+    if shown < words.len() {
+        kept.write(words.concat().as_bytes());
     }
     let mut notes = Vec::new();
-    if found.more || shown < found.commits.len() {
+    if found.more || shown < words.len() {
         notes.push(format!("there are more: go on with offset={}", params.offset + shown));
     }
     if found.ended {
@@ -64,7 +68,13 @@ pub fn git_log(root: &Root, params: &LogParams, _: &Stop) -> Result<Answer> {
     if shown == 0 && notes.is_empty() {
         notes.push("no commits".to_owned());
     }
-    Ok(Answer::text(text).note(&notes))
+    let kept = kept.finish();
+    notes.extend(kept.as_ref().map(|kept| format!("{} commits are in {}", words.len(), kept.path)));
+    let answer = Answer::text(words[..shown].concat()).note(&notes);
+    Ok(match kept {
+        Some(kept) => kept.link(root, answer, "text/plain"),
+        None => answer,
+    })
 }
 
 fn words(commit: &Commit, messages: bool) -> String {

@@ -13,6 +13,8 @@ const DEFAULT_LIMIT: u64 = 20;
 const MAX_LIMIT: u64 = 100;
 /// Bytes shown of a command.
 const SHOWN: usize = 200;
+/// Bytes of an answer.
+const MAX_BYTES: usize = 24_000;
 
 /// Parameters of `list_jobs`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -24,6 +26,8 @@ pub struct ListJobsParams {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     pub limit: Option<u64>,
+    /// Jobs to leave out at the beginning, for the next page.
+    pub offset: u64,
 }
 
 /// One job.
@@ -68,6 +72,10 @@ pub struct ListJobsResponse {
     pub jobs: Vec<JobView>,
     /// How many there are in all, of those asked for.
     pub total: u64,
+    /// Where the next page begins, when there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
+    pub next_offset: Option<u64>,
 }
 
 impl Jobs {
@@ -86,12 +94,18 @@ impl Jobs {
             !params.running || (record.exit.is_none() && live.contains(&dir.id))
         };
         let total = known.iter().filter(wanted).count() as u64;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let mut jobs = Vec::new();
-        for (dir, record) in known.iter().filter(wanted).take(limit) {
-            jobs.push(self.view(dir, record).await?);
+        let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let (mut jobs, mut bytes) = (Vec::new(), 0);
+        for (dir, record) in known.iter().filter(wanted).skip(number(params.offset)).take(number(limit)) {
+            let view = self.view(dir, record).await?;
+            bytes += serde_json::to_string(&view).map_err(Problem::internal)?.len();
+            if bytes > MAX_BYTES && !jobs.is_empty() {
+                break;
+            }
+            jobs.push(view);
         }
-        Ok(ListJobsResponse { jobs, total })
+        let next = params.offset.saturating_add(jobs.len() as u64);
+        Ok(ListJobsResponse { jobs, total, next_offset: Some(next).filter(|next| *next < total) })
     }
 
     /// One job as lists show it.

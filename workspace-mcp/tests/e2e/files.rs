@@ -338,3 +338,27 @@ async fn a_glob_finds_paths() {
     }
     stage.finish().await;
 }
+
+#[tokio::test]
+async fn a_list_that_does_not_fit_is_in_a_file() {
+    let stage = Stage::new().await;
+    let long = "n".repeat(100);
+    for n in 0..1000 {
+        stage.write(&format!("dir/{long}{n:04}"), "");
+    }
+    for (arguments, words) in [
+        (json!({"pattern": "*", "limit": 900}), "900 lines are in "),
+        (json!({"path": "dir", "depth": 1, "limit": 900}), "900 lines are in "),
+        (json!({"path": "dir", "limit": 900}), "read_file has the rest"),
+    ] {
+        let answer = stage.server.call("list_files", arguments.clone()).await;
+        assert!(answer.block(0).len() <= 30_000, "{arguments}");
+        assert!(answer.block(1).contains(words), "{arguments}: {}", answer.block(1));
+        let kept = stage.read(answer.fact("path").as_str().unwrap());
+        assert!(
+            kept.starts_with(answer.block(0)) && (900..=901).contains(&kept.lines().count()),
+            "{arguments}"
+        );
+    }
+    stage.finish().await;
+}

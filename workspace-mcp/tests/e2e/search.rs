@@ -98,6 +98,19 @@ async fn long_lines_and_many_matches_stay_within_the_answer() {
     stage.write("all", "match me please, I am a line of some length\n".repeat(200_000));
     let text = stage.server.text("search_files", json!({"pattern": "match", "limit": 1000})).await;
     assert!(text.len() < 31_000 && text.contains("go on with offset="), "{}", text.len());
+    // What does not fit is in a file, up to the limit.
+    let answer = stage.server.call("search_files", json!({"pattern": "match", "limit": 5000})).await;
+    assert!(
+        answer.block(1).contains("there are more") && answer.block(1).contains("5000 are in"),
+        "{answer:?}"
+    );
+    let path = answer.fact("path").as_str().unwrap().to_owned();
+    assert!(answer.link().unwrap().ends_with(&path));
+    let kept = stage.read(&path);
+    assert!(
+        kept.starts_with("all\n1:match me")
+            && kept.ends_with("5000:match me please, I am a line of some length\n")
+    );
     stage.write("endless", "z".repeat(20 << 20));
     let text = stage.server.text("search_files", json!({"pattern": "zzz", "path": "endless"})).await;
     assert!(text.contains("1 file could not be searched"), "{text}");
