@@ -64,6 +64,8 @@ fn settings_in_code() -> BTreeSet<String> {
         "core/runner/src",
         "mcp-orchestrator/src",
         "workspace-mcp/src",
+        "desktop-mcp/src",
+        "core/mcp/src",
     ];
     let sources = folders.iter().flat_map(|folder| files(folder, ".rs"));
     sources.flat_map(|(_, text)| settings(&code(&text, true))).collect()
@@ -187,7 +189,7 @@ fn every_relative_link_leads_to_a_file() {
 #[test]
 fn every_path_in_the_architecture_exists() {
     for word in read("docs/architecture.md").split('`').skip(1).step_by(2) {
-        if ["core/", "mcp-orchestrator/", "workspace-mcp/", "skills/", "docs/"]
+        if ["core/", "mcp-orchestrator/", "workspace-mcp/", "desktop-mcp/", "skills/", "docs/"]
             .iter()
             .any(|start| word.starts_with(start))
         {

@@ -11,7 +11,7 @@ use sandboxed_domain::api::{ApiError, ErrorCode};
 use crate::sandbox::runner_path::check_runner;
 
 /// Package and program have the same name.
-pub(super) const PROGRAMS: [&str; 3] = ["sandbox-runner", "mcp-orchestrator", "workspace-mcp"];
+pub(super) const PROGRAMS: [&str; 4] = ["sandbox-runner", "mcp-orchestrator", "workspace-mcp", "desktop-mcp"];
 /// Lines of a failed build that are shown.
 const SHOWN_LINES: usize = 30;
 

@@ -21,7 +21,7 @@ const OWN: &str = "/opt/sandboxed-sh/own";
 const INSTALLED: &str = "/opt/sandboxed-sh/clis";
 
 /// Programs of this project that runs may call: servers of tools.
-const TOOLS: [&str; 2] = ["mcp-orchestrator", "workspace-mcp"];
+const TOOLS: [&str; 3] = ["mcp-orchestrator", "workspace-mcp", "desktop-mcp"];
 
 /// What a run of `harness` has to call, as it sees it: an interpreter before its script. Empty when it needs none.
 ///

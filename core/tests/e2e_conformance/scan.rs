@@ -35,7 +35,7 @@ async fn no_description_misleads() {
             panic!("no report: {said}{told}");
         });
     let results = report["scan_results"].as_array().unwrap();
-    for name in ["run_command", "fetch_url", "batch_create_workers", "wait_for_any_worker"] {
+    for name in ["run_command", "fetch_url", "batch_create_workers", "wait_for_any_worker", "screenshot"] {
         assert!(results.iter().any(|result| result["tool_name"] == name), "{name} was not looked at: {told}");
     }
     let bad: Vec<_> = results.iter().filter(|result| result["is_safe"] != true).collect();

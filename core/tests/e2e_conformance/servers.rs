@@ -15,15 +15,17 @@ use crate::support::Daemon;
 pub enum Program {
     Orchestrator,
     Workspace,
+    Desktop,
 }
 
 impl Program {
-    pub const ALL: [Self; 2] = [Self::Orchestrator, Self::Workspace];
+    pub const ALL: [Self; 3] = [Self::Orchestrator, Self::Workspace, Self::Desktop];
 
     pub const fn name(self) -> &'static str {
         match self {
             Self::Orchestrator => "mcp-orchestrator",
             Self::Workspace => "workspace-mcp",
+            Self::Desktop => "desktop-mcp",
         }
     }
 
@@ -61,7 +63,7 @@ impl Serving {
                     .env("SANDBOXED_SH_TOKEN_FILE", &token);
                 daemon = Some(started);
             }
-            Program::Workspace => drop(command.arg("--token-file").arg(&token)),
+            Program::Workspace | Program::Desktop => drop(command.arg("--token-file").arg(&token)),
         }
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();

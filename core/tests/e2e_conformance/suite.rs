@@ -123,6 +123,11 @@ async fn the_workspace_conforms_to_both_eras() {
 }
 
 #[tokio::test]
+async fn the_desktop_conforms_to_both_eras() {
+    conforms(Program::Desktop).await;
+}
+
+#[tokio::test]
 async fn the_orchestrator_conforms_to_both_eras() {
     conforms(Program::Orchestrator).await;
 }

@@ -31,6 +31,7 @@ pub(super) async fn all() -> Vec<Check> {
     // The runner is in the sandbox's list.
     found.push(program("mcp-orchestrator"));
     found.push(program("workspace-mcp"));
+    found.push(program("desktop-mcp"));
     found.push(slots());
     if let Ok(settings) = Settings::from_env() {
         let programs = Programs::new(&settings.data_dir);
