@@ -17,7 +17,7 @@ use super::logins::{Logins, borrower};
 use super::requests;
 use super::schedule::STORE_RETRY;
 use super::settings::MissionSettings;
-use super::watch::Watcher;
+use super::watch::{Watch, Watcher};
 use crate::harness::Moment;
 use crate::store::{self, MissionQuery, MissionRow, Store, StoreError, Tx};
 use crate::workspace::Workspaces;
@@ -31,7 +31,7 @@ pub(super) struct Shared {
     pub settings: MissionSettings,
     pub logins: Logins,
     actors: Mutex<HashMap<Uuid, Seat>>,
-    pub slots: Notify,
+    pub slots: Arc<Notify>,
     pub stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -67,6 +67,8 @@ impl Missions {
             let message = format!("no timer is to be had: {source}");
             ApiError::new(ErrorCode::Internal, message).hint("raise the limit of open files")
         })?;
+        let slots = Arc::new(Notify::new());
+        let key_file = watch_keys(&watcher, &settings, &slots);
         let shared = Arc::new(Shared {
             store,
             workspaces,
@@ -75,7 +77,7 @@ impl Missions {
             watcher,
             settings,
             actors: Mutex::default(),
-            slots: Notify::new(),
+            slots: Arc::clone(&slots),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
@@ -87,7 +89,10 @@ impl Missions {
             .tasks
             .spawn(async move { follower.shared.logins.follow(&follower.shared.stop).await });
         let scheduler = missions.clone();
-        missions.shared.tasks.spawn(async move { scheduler.schedule(alarm).await });
+        missions.shared.tasks.spawn(async move {
+            let _key_file = key_file;
+            scheduler.schedule(alarm).await;
+        });
         Ok(missions)
     }
 
@@ -271,6 +276,15 @@ impl Missions {
             }
         }
     }
+}
+
+/// A new key may end the wait of missions. A directory that is not there is not watched: then it counts at the next run.
+fn watch_keys(watcher: &Watcher, settings: &MissionSettings, slots: &Arc<Notify>) -> Option<Watch> {
+    let path = settings.credentials.keys.path()?;
+    let watched = watcher.watch_file(path.parent()?, path.file_name()?.to_str()?, slots);
+    watched
+        .inspect_err(|error| tracing::info!(%error, path = %path.display(), "the key file is not watched"))
+        .ok()
 }
 
 /// Ends a mission in a transaction: status, event, and the boss's attention.

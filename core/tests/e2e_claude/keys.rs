@@ -1,6 +1,7 @@
 //! Several keys of one backend: a limit of one is no limit of the others, and what is used is told by its name.
 
-use std::os::unix::fs::PermissionsExt;
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 
 use chrono::{DateTime, Utc};
 use sandboxed_domain::api::{AttentionKind, EventBody};
@@ -14,6 +15,7 @@ use crate::stage::{BOSS, Stage, end_of, report, worker};
 
 const FIRST: &str = CLAUDECODE.key;
 const SECOND: &str = "sk-test-claude-second-0b5e55ed";
+const THIRD: &str = "sk-test-claude-third-0b5e55ed";
 const NAMES: [&str; 2] = ["ANTHROPIC_API_KEY", "ANTHROPIC_API_KEY_2"];
 
 /// What was told of credentials: the name, and whether it was its limit.
@@ -47,7 +49,7 @@ fn keys_of(stage: &Stage, scenario: &str) -> Vec<String> {
 async fn a_turn_that_meets_a_limit_goes_on_with_the_next_key_and_others_begin_with_it() {
     let limited = Step {
         error: Step::error(429).error,
-        only_key: Some(FIRST.to_owned()),
+        only_keys: vec![FIRST.to_owned()],
         ..report("DONE", "with another key")
     };
     let script = Script::default()
@@ -89,8 +91,12 @@ async fn a_turn_that_meets_a_limit_goes_on_with_the_next_key_and_others_begin_wi
 
 #[tokio::test]
 async fn when_every_key_is_limited_the_worker_waits_for_the_first_that_is_free() {
-    let step = Step { error: Step::error(429).error, ..report("DONE", "never") };
-    let script = Script::default().scenario("s", [step]);
+    let limited = Step {
+        error: Step::error(429).error,
+        only_keys: [FIRST, SECOND].map(str::to_owned).into(),
+        ..report("DONE", "in the end")
+    };
+    let script = Script::default().scenario("s", [limited, Step::text("Done.")]);
     let settings = [(NAMES[1], SECOND), ("SANDBOXED_SH_RATE_LIMIT_SECONDS", "1800")];
     let stage = Stage::with_settings(script, &settings).await;
     let id = stage.worker(worker("go [[s]]")).await;
@@ -101,7 +107,9 @@ async fn when_every_key_is_limited_the_worker_waits_for_the_first_that_is_free()
     assert_eq!(told(&stage, id).await, expected);
     let ends = async |limit: fn(EventBody) -> Option<DateTime<Utc>>| {
         let events = stage.daemon.events(id).await;
-        events.into_iter().filter_map(|event| limit(event.body)).collect::<Vec<_>>()
+        let ends = events.into_iter().filter_map(|event| limit(event.body));
+        // So exact is what is stored of a limit.
+        ends.map(|until| until.timestamp_micros()).collect::<Vec<_>>()
     };
     let limits = ends(|body| match body {
         EventBody::Credential { limited_until, .. } => limited_until,
@@ -113,6 +121,13 @@ async fn when_every_key_is_limited_the_worker_waits_for_the_first_that_is_free()
     });
     assert_eq!(parks.await, limits.await.into_iter().min().into_iter().collect::<Vec<_>>());
     assert_eq!(keys_of(&stage, "s"), [FIRST, SECOND], "each was tried, and none once more");
+
+    // A key more ends the wait at once.
+    let file = stage.daemon.data().join("keys.env");
+    let options = std::fs::File::options().write(true).create_new(true).mode(0o600).open(file);
+    writeln!(options.unwrap(), "ANTHROPIC_API_KEY_3={THIRD}").unwrap();
+    assert_eq!(end_of(&stage.end(id).await), (S::Completed, Some(R::Done)));
+    assert_eq!(keys_of(&stage, "s"), [FIRST, SECOND, THIRD]);
     stage.finish().await;
 }
 

@@ -97,8 +97,8 @@ pub struct Step {
     pub hang: bool,
     /// The fault applies to this many requests only; without it, to all.
     pub times: Option<u32>,
-    /// The fault applies to requests with this API key only; without it, to all.
-    pub only_key: Option<String>,
+    /// The fault applies to requests with these API keys only; without any, to all.
+    pub only_keys: Vec<String>,
 }
 
 impl Step {

@@ -153,7 +153,7 @@ fn decide<'a>(
         Choice::Side(step) => Ok(("side".to_owned(), step, step.fault(0))),
         Choice::Step { scenario, index, step } => {
             let earlier = if step.times.is_some() { shared.meet(key, scenario, index) } else { 0 };
-            let meant = step.only_key.as_ref().is_none_or(|only| only == key);
+            let meant = step.only_keys.is_empty() || step.only_keys.iter().any(|only| only == key);
             Ok((format!("{scenario}/{index}"), step, step.fault(earlier).filter(|_| meant)))
         }
         Choice::NoScenario { name } => Err(format!("no scenario [[{name}]]")),
