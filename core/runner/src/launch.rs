@@ -36,6 +36,9 @@ pub const EXIT_LAUNCH_FAILED: u8 = 70;
 pub struct LaunchPlan {
     /// Root of the image; becomes the lower layer.
     pub image: PathBuf,
+    /// Frozen layers above the image, the uppermost first; lower layers as well.
+    #[serde(default)]
+    pub lowers: Vec<PathBuf>,
     /// Holds `upper` and `work`.
     pub layer: PathBuf,
     /// Where the root is mounted.
@@ -144,11 +147,14 @@ fn own_namespace() -> Result<(), LaunchFailure> {
 /// Puts idmapped clones of the layers in their own places, then the overlay of both on `merged`.
 fn mount_root(plan: &LaunchPlan) -> Result<(), LaunchFailure> {
     let users = user_namespace(plan.uid_base, plan.uid_count)?;
-    idmap_in_place(&plan.image, &users, true)?;
+    let below: Vec<&PathBuf> = plan.lowers.iter().chain([&plan.image]).collect();
+    for lower in &below {
+        idmap_in_place(lower, &users, true)?;
+    }
     idmap_in_place(&plan.layer, &users, false)?;
     let options = format!(
         "lowerdir={},upperdir={layer}/upper,workdir={layer}/work",
-        plan.image.display(),
+        below.iter().map(|lower| lower.display().to_string()).collect::<Vec<_>>().join(":"),
         layer = plan.layer.display()
     );
     // The overlay works with the ids of whoever mounts it, and through the clone the host's root is nobody.

@@ -8,6 +8,7 @@ mod caller;
 mod cleanup;
 mod control;
 mod entry;
+mod forks;
 mod models;
 mod pages;
 mod record;

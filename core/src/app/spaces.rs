@@ -80,6 +80,8 @@ impl App {
                 cpu_millis: asked.cpu_millis.or(below.cpu_millis),
                 pids: asked.pids.or(below.pids),
             },
+            lowers: Vec::new(),
+            frozen: None,
             forked_from: None,
         })
     }

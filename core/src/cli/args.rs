@@ -416,6 +416,14 @@ pub enum WorkspaceVerb {
     Destroy { workspace: String },
     /// Run a program in it and exit with its status
     Exec(WorkspaceExecArgs),
+    /// List the files that a fork changed
+    Diff {
+        workspace: String,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Carry a fork's files over to the workspace that it came from
+    Apply(WorkspaceApplyArgs),
 }
 
 /// Network of a sandbox.
@@ -479,6 +487,21 @@ pub struct WorkspaceExecArgs {
     /// Program and arguments
     #[arg(last = true, required = true)]
     pub argv: Vec<String>,
+}
+
+/// `workspace apply`.
+#[derive(Debug, Args)]
+pub struct WorkspaceApplyArgs {
+    /// Which fork
+    pub workspace: String,
+    /// Files and directories inside; all that `workspace diff` lists when none is named
+    pub paths: Vec<String>,
+    /// Take the fork's side where the workspace has changed the same since
+    #[arg(long)]
+    pub force: bool,
+    /// Print JSON.
+    #[command(flatten)]
+    pub json: JsonArg,
 }
 
 /// Verbs of `backend`.
@@ -546,6 +569,8 @@ mod tests {
             "workspace stop w",
             "workspace destroy w",
             "workspace exec w --timeout 5 -- ls -la --json",
+            "workspace diff w --json",
+            "workspace apply w /etc/a --force",
             "backend list --json",
         ];
         for line in lines {

@@ -3,8 +3,8 @@
 use std::path::absolute;
 
 use sandboxed_domain::api::{
-    ApiError, CreateWorkspaceParams, ExecParams, ExecResponse, Limits, NetworkMode, SandboxState,
-    WorkspaceKind, WorkspaceView,
+    ApiError, ApplyParams, CreateWorkspaceParams, ExecParams, ExecResponse, LayerChange, LayerChangeKind,
+    Limits, NetworkMode, SandboxState, WorkspaceKind, WorkspaceView,
 };
 
 use super::args::{NetworkArg, WorkspaceCreateArgs, WorkspaceExecArgs, WorkspaceVerb};
@@ -52,6 +52,24 @@ pub(super) async fn run(verb: WorkspaceVerb) -> Outcome {
             client.delete_workspace(&workspace).await?;
             out::say(&format!("workspace {workspace} deleted"));
         }
+        WorkspaceVerb::Diff { workspace, json } => {
+            let diff = client.workspace_diff(&workspace).await?;
+            match Format::json(json.json) {
+                Format::Json => out::json(&diff)?,
+                Format::Text => out::raw(&changes(&diff.changes))?,
+            }
+            if diff.total > diff.changes.len() as u64 {
+                out::say(&format!("and {} more", diff.total - diff.changes.len() as u64));
+            }
+        }
+        WorkspaceVerb::Apply(args) => {
+            let params = ApplyParams { paths: args.paths, force: args.force };
+            let done = client.apply_workspace(&args.workspace, &params).await?;
+            match Format::json(args.json.json) {
+                Format::Json => out::json(&done)?,
+                Format::Text => out::raw(&changes(&done.applied))?,
+            }
+        }
         WorkspaceVerb::Exec(_) => {}
     }
     Ok(0)
@@ -92,6 +110,21 @@ async fn exec(args: WorkspaceExecArgs) -> Outcome {
         }
     }
     Ok(exit_status(&answer))
+}
+
+/// One line each, as `git status --short` has them.
+fn changes(all: &[LayerChange]) -> String {
+    let line = |change: &LayerChange| {
+        let letter = match change.kind {
+            LayerChangeKind::Added => 'A',
+            LayerChangeKind::Changed => 'M',
+            LayerChangeKind::Removed => 'D',
+        };
+        let slash = if change.directory { "/" } else { "" };
+        let both = if change.conflict { "  (changed in the workspace as well)" } else { "" };
+        format!("{letter} {}{slash}{both}\n", out::one_line(&change.path, 4096))
+    };
+    all.iter().map(line).collect()
 }
 
 /// The program's own status; as shells do, 128 and the signal's number for one that was killed.

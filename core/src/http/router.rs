@@ -81,7 +81,9 @@ pub fn admin_router(door: Door, auth: Auth) -> Router {
         .route("/api/workspaces/{id}/build", post(workspaces::build))
         .route("/api/workspaces/{id}/start", post(workspaces::start))
         .route("/api/workspaces/{id}/stop", post(workspaces::stop))
-        .route("/api/workspaces/{id}/exec", post(workspaces::exec));
+        .route("/api/workspaces/{id}/exec", post(workspaces::exec))
+        .route("/api/workspaces/{id}/diff", get(workspaces::diff))
+        .route("/api/workspaces/{id}/apply", post(workspaces::apply));
     missions
         .merge(spaces)
         .route("/api/backends", get(backends))

@@ -7,7 +7,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream::unfold;
 use sandboxed_domain::api::{
-    CleanupParams, CleanupResponse, CreateWorkspaceParams, ExecParams, ExecResponse, WorkspaceView,
+    ApplyParams, ApplyResponse, CleanupParams, CleanupResponse, CreateWorkspaceParams, ExecParams,
+    ExecResponse, WorkspaceDiff, WorkspaceView,
 };
 use tokio::sync::mpsc;
 
@@ -82,4 +83,16 @@ pub(super) async fn exec(
     Body(params): Body<ExecParams>,
 ) -> Answer<ExecResponse> {
     Ok(Json(door.app.exec(&id, params).await?))
+}
+
+pub(super) async fn diff(State(door): State<Door>, Path(id): Path<String>) -> Answer<WorkspaceDiff> {
+    Ok(Json(door.app.workspace_diff(&id).await?))
+}
+
+pub(super) async fn apply(
+    State(door): State<Door>,
+    Path(id): Path<String>,
+    Body(params): Body<ApplyParams>,
+) -> Answer<ApplyResponse> {
+    Ok(Json(door.app.apply_workspace(&id, params).await?))
 }

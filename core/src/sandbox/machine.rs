@@ -236,6 +236,7 @@ fn launch_plan(
 ) -> Result<LaunchPlan, SandboxError> {
     Ok(LaunchPlan {
         image: plan.overlay.image.clone(),
+        lowers: plan.overlay.lowers.clone(),
         layer: plan.overlay.layer.clone(),
         merged: plan.overlay.merged.clone(),
         uid_base: plan.overlay.uid_base,

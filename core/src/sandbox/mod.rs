@@ -6,6 +6,7 @@
 //! - [`handle`]: runs of either. [`network`]: what a sandbox can reach; [`egress`]: its way out.
 //! - [`cgroup`]: a cgroup for every sandbox and every run, with limits and figures.
 //! - [`image`]: read-only root file systems. [`repository`]: how a repository is made ready to be bound.
+//! - [`layer`]: frozen layers, which forks begin with.
 //! - [`record`]: what is written down for the next daemon. [`process`]: processes by identity.
 //! - [`runner_path`]: where the runner's program is.
 
@@ -15,6 +16,7 @@ pub mod error;
 pub mod handle;
 pub mod host;
 pub mod image;
+pub mod layer;
 pub mod machine;
 pub mod network;
 pub mod probe;

@@ -33,6 +33,12 @@ pub struct WorkspaceSpec {
     pub allow_hosts: Vec<String>,
     /// Limits of each run.
     pub limits: Limits,
+    /// Frozen layers above the image, the uppermost first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lowers: Vec<String>,
+    /// The frozen copy of its own layer that was made last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<String>,
     /// The workspace whose state this one began with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forked_from: Option<Uuid>,

@@ -1,39 +1,56 @@
 //! A fork: a workspace of one worker's own that begins with what another one has, and shares nothing of it afterwards
 //! but the git data of its repositories.
 //!
-//! The image is shared as always; the layer above it is copied, sharing blocks where the file system can. The copy is
-//! made at the fork's first start, so it is the other workspace's state when the worker begins.
+//! The image and the layers above it are shared; of the other workspace's own layer a frozen copy is, which is taken at
+//! the fork's first start, so it is the other's state when the worker begins. Copies live in `<data>/layers/<id>/` as
+//! `tree` and `marks`, for as long as a workspace's record names them.
 
-use std::path::Path;
-use std::process::Command;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::Utc;
 use sandboxed_domain::api::{ApiError, ErrorCode, WorkspaceKind};
-use sandboxed_domain::sandbox::{Bind, next_uid_base};
+use sandboxed_domain::sandbox::{Bind, MOST_LOWERS, next_uid_base};
+use tokio::sync::RwLock;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::paths::short;
 use super::records::Workspaces;
+use crate::sandbox::layer::{Frozen, Marks, freeze};
 use crate::store::{self, StoreError, Tx, WorkspaceRow, WorkspaceSpec, blocking, io_error};
 
-/// How often a copy is begun anew when files vanish under it.
+/// How often a copy is begun anew when the layer is being turned over under it.
 const TRIES: u32 = 3;
+/// The copy itself, and what it was made of.
+const TREE: &str = "tree";
+const MARKS: &str = "marks";
 
 /// The record of a fork; it has no user ids before [`save_fork`].
 ///
 /// # Errors
-/// `invalid_argument`: the host has no layer that could be copied.
+/// `invalid_argument`: the host has no layer that could be frozen; too many forks of forks.
 pub fn fork_of(parent: &WorkspaceRow) -> Result<WorkspaceRow, ApiError> {
     if parent.kind == WorkspaceKind::Host {
         return Err(ApiError::invalid("isolation", "the host workspace cannot be forked")
             .hint("leave isolation out, or name a container in workspace_id"));
+    }
+    if parent.spec.lowers.len() >= MOST_LOWERS {
+        return Err(ApiError::invalid("isolation", format!("{} is a fork of forks already", parent.name))
+            .hint("fork the workspace that it came from"));
     }
     let id = Uuid::now_v7();
     Ok(WorkspaceRow {
         id,
         name: format!("fork-{}", short(id)),
         kind: WorkspaceKind::Container,
-        spec: WorkspaceSpec { forked_from: Some(parent.id), ..parent.spec.clone() },
+        spec: WorkspaceSpec {
+            forked_from: Some(parent.id),
+            lowers: Vec::new(),
+            frozen: None,
+            ..parent.spec.clone()
+        },
         uid_base: None,
         boss: None,
         error: None,
@@ -64,12 +81,134 @@ pub(super) fn read_only_trees(row: &WorkspaceRow, binds: &mut [Bind]) {
     }
 }
 
+/// Who freezes what now, and which copies are looked at.
+#[derive(Default)]
+pub(super) struct Freezer {
+    /// One at a time for each workspace; when the last look at its layer began, and the copy that it gave.
+    turns: Mutex<HashMap<Uuid, Turn>>,
+    /// Held for reading while a copy is made that no record names yet, for writing while unnamed ones are removed.
+    naming: RwLock<()>,
+}
+
+type Turn = Arc<tokio::sync::Mutex<Option<(Instant, Option<String>)>>>;
+
+impl Freezer {
+    fn turn(&self, workspace: Uuid) -> Turn {
+        Arc::clone(self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(workspace).or_default())
+    }
+
+    pub(super) fn forget(&self, workspace: Uuid) {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner).remove(&workspace);
+    }
+}
+
 impl Workspaces {
-    /// Copies the layer that a fork begins with, once.
-    pub(super) async fn take_layer(&self, row: &WorkspaceRow) -> Result<(), ApiError> {
-        let Some(parent) = row.spec.forked_from else { return Ok(()) };
-        let (from, to) = (self.paths(parent).layer.join("upper"), self.paths(row.id).layer);
-        blocking(move || copy_once(&from, &to)).await?
+    /// Gives a fork the layers that it begins with, at its first start; its record as it is then.
+    pub(super) async fn take_layers(&self, row: &WorkspaceRow) -> Result<WorkspaceRow, ApiError> {
+        let Some(parent) = row.spec.forked_from else { return Ok(row.clone()) };
+        let id = row.id.to_string();
+        let row =
+            self.store.read(move |c| store::find_workspace(c, &id)).await?.unwrap_or_else(|| row.clone());
+        if self.paths(row.id).layer.join("upper").exists() {
+            return Ok(row);
+        }
+        let wanted = Instant::now();
+        let turn = self.freezer.turn(parent);
+        let mut last = turn.lock().await;
+        let naming = self.freezer.naming.read().await;
+        let copy = match last.as_ref() {
+            // A look that began after this fork was wanted saw nothing older.
+            Some((begun, copy)) if *begun >= wanted => copy.clone(),
+            _ => {
+                let begun = Instant::now();
+                let copy = self.freeze(parent).await?;
+                *last = Some((begun, copy.clone()));
+                copy
+            }
+        };
+        let taken = self.name_layers(row.id, parent, copy).await;
+        drop(naming);
+        taken
+    }
+
+    /// The frozen copy of a workspace's own layer as it is now, and its name; none when there is nothing in it.
+    async fn freeze(&self, workspace: Uuid) -> Result<Option<String>, ApiError> {
+        let upper = self.paths(workspace).layer.join("upper");
+        if !upper.exists() {
+            // It has never been started: what is below is all there is.
+            return Ok(None);
+        }
+        let id = workspace.to_string();
+        let row = self.store.read(move |c| store::find_workspace(c, &id)).await?;
+        let earlier = row.and_then(|row| row.spec.frozen);
+        let layers = self.layers();
+        let (name, copied) = {
+            let earlier = earlier.clone();
+            blocking(move || freeze_into(&layers, earlier.as_deref(), &upper)).await??
+        };
+        if copied {
+            let (id, name) = (workspace.to_string(), name.clone());
+            self.store
+                .write(move |tx| {
+                    let Some(mut row) = store::find_workspace(tx, &id)? else { return Ok(()) };
+                    row.spec.frozen = Some(name);
+                    store::save_workspace(tx, &row)
+                })
+                .await?;
+        }
+        Ok(Some(name))
+    }
+
+    /// Writes down what a fork stands on. The image is the parent's own, whatever its template has become.
+    async fn name_layers(
+        &self,
+        fork: Uuid,
+        parent: Uuid,
+        copy: Option<String>,
+    ) -> Result<WorkspaceRow, ApiError> {
+        Ok(self
+            .store
+            .write(move |tx| {
+                let gone =
+                    || ApiError::new(ErrorCode::UnknownWorkspace, "the workspace of this fork is gone");
+                let parent = store::find_workspace(tx, &parent.to_string())?.ok_or_else(gone)?;
+                let mut row = store::find_workspace(tx, &fork.to_string())?.ok_or_else(gone)?;
+                row.spec.lowers = copy.into_iter().chain(parent.spec.lowers).collect();
+                row.spec.image = parent.spec.image;
+                store::save_workspace(tx, &row)?;
+                Ok(row)
+            })
+            .await?)
+    }
+
+    fn layers(&self) -> PathBuf {
+        self.data.join("layers")
+    }
+
+    /// The directories of frozen layers.
+    pub(super) fn lowers(&self, row: &WorkspaceRow) -> Vec<PathBuf> {
+        row.spec.lowers.iter().map(|name| self.layers().join(name).join(TREE)).collect()
+    }
+
+    /// The marks of a frozen layer.
+    pub(super) fn marks(&self, name: &str) -> PathBuf {
+        self.layers().join(name).join(MARKS)
+    }
+
+    /// Removes frozen layers that no record names, unless one is being made.
+    pub(super) async fn remove_unnamed_layers(&self) {
+        let Ok(_alone) = self.freezer.naming.try_write() else { return };
+        let rows = match self.store.read(store::list_workspaces).await {
+            Ok(rows) => rows,
+            Err(error) => return tracing::warn!(%error, "frozen layers that nobody uses stay"),
+        };
+        let named: BTreeSet<String> =
+            rows.into_iter().flat_map(|row| row.spec.lowers.into_iter().chain(row.spec.frozen)).collect();
+        let layers = self.layers();
+        let removed = blocking(move || remove_others(&layers, &named)).await;
+        if let Err(error) = removed.and_then(|removed| removed) {
+            tracing::warn!(%error, "a frozen layer that nobody uses stays");
+        }
     }
 
     /// Stops a fork's sandbox, whose only worker has ended. Its files stay for a resume.
@@ -80,40 +219,57 @@ impl Workspaces {
     }
 }
 
-/// `<layer>/upper` is there wholly or not at all.
-fn copy_once(from: &Path, layer: &Path) -> Result<(), ApiError> {
-    let whole = layer.join("upper");
-    if whole.exists() {
-        return Ok(());
+/// The name of a copy of `upper`, and whether it was made now.
+fn freeze_into(layers: &Path, earlier: Option<&str>, upper: &Path) -> Result<(String, bool), ApiError> {
+    let earlier = earlier.and_then(|name| {
+        let marks = Marks::load(&layers.join(name).join(MARKS))?;
+        Some((name, layers.join(name).join(TREE), marks))
+    });
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        let name = short(Uuid::now_v7());
+        let home = layers.join(&name);
+        std::fs::create_dir_all(&home).map_err(|e| io_error(&home, &e))?;
+        let before = earlier.as_ref().map(|(_, tree, marks)| (tree.as_path(), marks));
+        let frozen = freeze(upper, before, &home.join(TREE)).and_then(|frozen| {
+            if let Frozen::New(marks) = &frozen {
+                marks.save(&home.join(MARKS))?;
+            }
+            Ok(frozen)
+        });
+        match frozen {
+            Ok(Frozen::New(_)) => return Ok((name, true)),
+            Ok(Frozen::Same) => {
+                std::fs::remove_dir(&home).map_err(|e| io_error(&home, &e))?;
+                return Ok((earlier.map_or(name, |(earlier, ..)| earlier.to_owned()), false));
+            }
+            Err(error) => {
+                std::fs::remove_dir_all(&home).map_err(|e| io_error(&home, &e))?;
+                if tried == TRIES {
+                    return Err(ApiError::new(
+                        ErrorCode::SandboxFailed,
+                        format!("the workspace's layer cannot be frozen: {error}"),
+                    )
+                    .hint("see that the disk has room, and that the layer is not turned over all the time"));
+                }
+            }
+        }
     }
-    std::fs::create_dir_all(layer).map_err(|e| io_error(layer, &e))?;
-    if from.exists() {
-        let part = layer.join("upper.new");
-        copy(from, &part)?;
-        return std::fs::rename(&part, &whole).map_err(|e| io_error(&whole, &e));
-    }
-    // The other one has never been started: the image is all there is.
-    std::fs::create_dir(&whole).map_err(|e| io_error(&whole, &e))
 }
 
-fn copy(from: &Path, to: &Path) -> Result<(), ApiError> {
-    let mut why = String::new();
-    for _ in 0..TRIES {
-        match std::fs::remove_dir_all(to) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io_error(to, &error)),
-            _ => {}
+fn remove_others(layers: &Path, named: &BTreeSet<String>) -> Result<(), ApiError> {
+    let entries = match std::fs::read_dir(layers) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(|e| io_error(layers, &e))?,
+    };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if !named.contains(&name) {
+            std::fs::remove_dir_all(&path).map_err(|e| io_error(&path, &e))?;
         }
-        // Owners, modes, links, times, the layer's own marks in extended attributes and devices: cp does it all.
-        let output = Command::new("cp").args(["-a", "--reflink=auto", "--"]).arg(from).arg(to).output();
-        let output = output.map_err(|e| io_error(Path::new("cp"), &e))?;
-        if output.status.success() {
-            return Ok(());
-        }
-        why = String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default().to_owned();
     }
-    Err(ApiError::new(ErrorCode::SandboxFailed, format!("the workspace's layer cannot be copied: {why}"))
-        .field(to.display().to_string())
-        .hint("see that the disk has room, and that nothing is being removed in the workspace meanwhile"))
+    Ok(())
 }
 
 #[cfg(test)]
@@ -121,22 +277,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_layer_is_copied_once_and_is_the_forks_own_then() {
+    fn a_copy_is_made_once_for_one_state_and_unnamed_ones_go() {
         let dir = tempfile::tempdir().unwrap();
-        let (from, layer) = (dir.path().join("upper"), dir.path().join("fork"));
-        std::fs::create_dir_all(from.join("etc")).unwrap();
-        std::fs::write(from.join("etc/a"), "one").unwrap();
-        copy_once(&from, &layer).unwrap();
-        std::fs::write(from.join("etc/a"), "two").unwrap();
-        copy_once(&from, &layer).unwrap();
-        assert_eq!(std::fs::read_to_string(layer.join("upper/etc/a")).unwrap(), "one");
-        assert!(!layer.join("upper.new").exists());
-    }
-
-    #[test]
-    fn a_workspace_that_never_ran_is_forked_as_its_image() {
-        let dir = tempfile::tempdir().unwrap();
-        copy_once(&dir.path().join("none"), &dir.path().join("fork")).unwrap();
-        assert!(dir.path().join("fork/upper").is_dir());
+        let (upper, layers) = (dir.path().join("upper"), dir.path().join("layers"));
+        std::fs::create_dir(&upper).unwrap();
+        let (first, made) = freeze_into(&layers, None, &upper).unwrap();
+        assert!(made);
+        let (again, made) = freeze_into(&layers, Some(&first), &upper).unwrap();
+        assert_eq!((&again, made), (&first, false));
+        std::fs::write(upper.join("a"), "one").unwrap();
+        let (second, made) = freeze_into(&layers, Some(&first), &upper).unwrap();
+        assert!(made && second != first);
+        // A name that leads nowhere is as none.
+        assert!(freeze_into(&layers, Some("nowhere"), &upper).unwrap().1);
+        remove_others(&layers, &BTreeSet::from([second.clone()])).unwrap();
+        let left: Vec<_> = std::fs::read_dir(&layers).unwrap().flatten().map(|e| e.file_name()).collect();
+        assert_eq!(left, [second.as_str()]);
+        remove_others(&dir.path().join("none"), &BTreeSet::new()).unwrap();
     }
 }

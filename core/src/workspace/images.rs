@@ -32,6 +32,11 @@ impl Workspaces {
         })
     }
 
+    /// Root of an image by its name.
+    pub(super) fn image_root(&self, id: &str) -> Option<PathBuf> {
+        self.images.find(id).map(|image| image.rootfs)
+    }
+
     /// The image for a start: the one the workspace has, else that of its template.
     pub(super) async fn image_for_start(
         &self,

@@ -1,5 +1,6 @@
 //! Workspaces: records, directories, and the sandbox that each has while it is used.
 
+mod changes;
 mod fork;
 mod idle;
 mod images;
@@ -8,6 +9,7 @@ mod paths;
 mod records;
 mod running;
 
+pub use changes::*;
 pub use fork::*;
 pub use idle::*;
 pub use images::*;

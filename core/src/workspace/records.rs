@@ -9,6 +9,7 @@ use sandboxed_domain::api::{ApiError, ErrorCode, SandboxState, WorkspaceKind, Wo
 use sandboxed_domain::sandbox::next_uid_base;
 use uuid::Uuid;
 
+use super::fork::Freezer;
 use super::images::template_name;
 use super::paths::{WorkspacePaths, short};
 use super::running::{Live, Places};
@@ -30,6 +31,7 @@ pub struct Workspaces {
     pub(super) places: Arc<Places>,
     pub(super) programs: Programs,
     pub(super) images: Arc<ImageStore>,
+    pub(super) freezer: Arc<Freezer>,
 }
 
 impl Workspaces {
@@ -48,8 +50,10 @@ impl Workspaces {
         let images = Arc::new(ImageStore::new(data.join("images")));
         let programs = Programs::new(&data);
         let instance = instance.to_owned();
-        let workspaces = Self { data, store, tree, instance, places: Arc::default(), programs, images };
+        let (places, freezer) = (Arc::default(), Arc::default());
+        let workspaces = Self { data, store, tree, instance, places, programs, images, freezer };
         workspaces.ensure_host().await?;
+        workspaces.remove_unnamed_layers().await;
         Ok(workspaces)
     }
 
@@ -234,7 +238,10 @@ impl Workspaces {
             }
         }
         let id = row.id;
-        Ok(self.store.write(move |tx| store::delete_workspace(tx, id)).await?)
+        self.store.write(move |tx| store::delete_workspace(tx, id)).await?;
+        self.freezer.forget(id);
+        self.remove_unnamed_layers().await;
+        Ok(())
     }
 
     /// Removes the daemon's own folder among the cgroups when no sandbox is left in it.

@@ -285,8 +285,8 @@ impl Workspaces {
         let told = |step: BuildProgress| {
             progress(format!("building the image: {} % {}", step.percent, step.text));
         };
+        let row = &self.take_layers(row).await?;
         let image = self.image_for_start(row, &told).await?;
-        self.take_layer(row).await?;
         let spec = self.spec(row, image)?;
         Ok(Live::Container(Sandbox::start(&spec, tree, START_PATIENCE).await?))
     }
@@ -316,6 +316,7 @@ impl Workspaces {
             machine: format!("sbx-{}-{}", self.instance, short(row.id)),
             hostname: row.name.clone(),
             image,
+            lowers: self.lowers(row),
             layer: paths.layer,
             merged: paths.merged,
             control: paths.control,

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use sandboxed_domain::api::{ErrorCode, WorkspaceView};
+use sandboxed_domain::api::{ApplyParams, ErrorCode, LayerChange, WorkspaceView};
 use sandboxed_domain::mission::{MissionStatus as S, TerminalReason as R};
 use serde_json::{Value, json};
 
@@ -107,5 +107,109 @@ async fn sixty_four_forks_run_at_once() {
         assert_eq!((record.status, record.terminal_reason), (S::Completed, Some(R::Done)), "{record:?}");
     }
     assert_eq!(forks(&daemon).await.len(), 64);
+    daemon.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_fork_changed_is_shown_and_carried_over_when_asked_and_leads_nowhere_else() {
+    let daemon = Daemon::start().await;
+    let victim = daemon.root().join("victim");
+    std::fs::create_dir(&victim).unwrap();
+    // Where the fork has a directory the workspace has, by then, a link that on the host leads to the victim's.
+    let begin = "mkdir /root/d; for f in kept changed gone both; do echo $f > /root/$f; done";
+    daemon.run("boss", begin).await;
+    let text = "cd /root; echo new > changed; rm gone; echo fork > both; mkdir -p fresh/empty d/sub; echo a > fresh/file; \
+                echo b > d/file; ln -s /etc/passwd link; chmod 4755 fresh/file";
+    let record = daemon.run_worker("boss", fork(text, json!({}))).await;
+    assert_eq!(record.status, S::Completed, "{record:?}");
+    daemon
+        .run(
+            "boss",
+            &format!("echo workspace > /root/both; rmdir /root/d; ln -s {} /root/d", victim.display()),
+        )
+        .await;
+
+    let client = daemon.client();
+    let id = forks(&daemon).await[0].id.to_string();
+    let diff = client.workspace_diff(&id).await.unwrap();
+    let shown = |changes: &[LayerChange]| -> Vec<String> {
+        let lines =
+            changes.iter().map(|c| format!("{:?} {}{}", c.kind, c.path, if c.conflict { " !" } else { "" }));
+        lines.filter(|line| line.contains("/root/")).collect()
+    };
+    let expected = [
+        "Changed /root/both !",
+        "Changed /root/changed",
+        "Added /root/d/file",
+        "Added /root/d/sub",
+        "Added /root/fresh/empty",
+        "Added /root/fresh/file",
+        "Removed /root/gone",
+        "Added /root/link",
+    ];
+    assert_eq!(shown(&diff.changes), expected, "{diff:?}");
+
+    let apply = async |paths: &[&str], force| {
+        let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+        client.apply_workspace(&id, &ApplyParams { paths, force }).await
+    };
+    let read = async |text: &str| {
+        let record = daemon.run("boss", text).await;
+        daemon.printed(record.worker_id).await
+    };
+    assert_eq!(apply(&["/root/nothing"], false).await.unwrap_err().code, ErrorCode::InvalidArgument);
+    let error = apply(&["/root"], false).await.unwrap_err();
+    assert!(error.code == ErrorCode::Conflict && error.message.contains("/root/both"), "{error:?}");
+    assert_eq!(read("cat /root/changed /root/gone").await, "changed\ngone\n", "nothing was carried over");
+    assert_eq!(shown(&apply(&["/root/fresh", "/root/gone"], false).await.unwrap().applied).len(), 3);
+    let seen = "cd /root; cat changed fresh/file; stat -c %a fresh/file; ls gone fresh 2>/dev/null";
+    assert_eq!(read(seen).await, "changed\na\n4755\nfresh:\nempty\nfile\n");
+    apply(&["/root/both", "/root/changed", "/root/link"], true).await.unwrap();
+    assert_eq!(
+        read("cd /root; cat both changed kept; readlink link").await,
+        "fork\nnew\nkept\n/etc/passwd\n"
+    );
+    // Within the workspace the link leads into nothing, as no such place is there; outside nothing is touched.
+    let _ = apply(&["/root/d"], false).await;
+    assert_eq!(std::fs::read_dir(&victim).unwrap().count(), 0);
+    let parent = diff.forked_from.to_string();
+    assert_eq!(client.workspace_diff(&parent).await.unwrap_err().code, ErrorCode::InvalidArgument);
+    let left = std::fs::read_dir(daemon.data().join("workspaces")).unwrap().flatten();
+    let left: Vec<_> =
+        left.filter_map(|w| std::fs::read_dir(w.path().join("missions")).ok()).flatten().flatten().collect();
+    assert!(left.iter().all(|entry| !entry.file_name().to_string_lossy().starts_with(".apply")), "{left:?}");
+    daemon.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forks_of_one_state_share_one_copy_which_goes_with_the_last() {
+    let daemon = Daemon::start().await;
+    let layers = daemon.data().join("layers");
+    let copies = || std::fs::read_dir(&layers).map_or(0, Iterator::count);
+    daemon.run("boss", "head -c 20000000 /dev/urandom > /root/big; echo one > /root/mark").await;
+    // What has just been written is not told from what comes next.
+    daemon.run("boss", "sleep 0.1").await;
+    let workers: Vec<_> = (0..4).map(|_| fork("cat /root/mark; echo mine > /root/big", json!({}))).collect();
+    let all = ids(&daemon.create("boss", json!(workers)).await);
+    daemon.wait_all("boss", &all).await;
+    assert_eq!(copies(), 1, "one copy for all of them");
+    daemon.run("boss", "echo two > /root/mark; sleep 0.1").await;
+    let later = daemon.run_worker("boss", fork("cat /root/mark", json!({}))).await;
+    assert_eq!(daemon.printed(later.worker_id).await, "two\n");
+    assert_eq!(daemon.printed(all[0]).await, "one\n");
+    assert_eq!(copies(), 2, "the earlier one as long as a fork stands on it");
+    for id in all {
+        daemon.client().delete_mission(id).await.unwrap();
+    }
+    assert_eq!(copies(), 1);
+    // A fork of a fork stands on both.
+    let parent = forks(&daemon).await[0].id;
+    let mut nested = fork(
+        "cat /root/mark; ls -s --block-size=1M /root/big | cut -d' ' -f1",
+        json!({"workspace_id": parent}),
+    );
+    nested["workspace_id"] = json!(parent);
+    let nested = daemon.run_worker("boss", nested).await;
+    assert_eq!(daemon.printed(nested.worker_id).await, "two\n20\n", "{nested:?}");
     daemon.finish().await;
 }

@@ -62,6 +62,7 @@ impl Place {
             machine: format!("t-{name}-{unique}"),
             hostname: "workspace".into(),
             image,
+            lowers: Vec::new(),
             layer: dir.path().join("layer"),
             merged: dir.path().join("root"),
             control: dir.path().join("machine/control"),

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use reqwest::Method;
 use sandboxed_domain::api::{
-    AnswerWorkerParams, AnswerWorkerResponse, ApiError, BackendStatus, BuildProgress, Caller, CleanupParams,
-    CleanupResponse, CreateMissionParams, CreateWorkspaceParams, Decision, EventPage, EventsParams,
-    ExecParams, ExecResponse, HealthResponse, ListMissionsParams, MessageParams, MessageResponse,
-    MissionPage, MissionView, ProgressView, QueuedMessage, RequestView, ResumeMissionParams, WorkspaceView,
+    AnswerWorkerParams, AnswerWorkerResponse, ApiError, ApplyParams, ApplyResponse, BackendStatus,
+    BuildProgress, Caller, CleanupParams, CleanupResponse, CreateMissionParams, CreateWorkspaceParams,
+    Decision, EventPage, EventsParams, ExecParams, ExecResponse, HealthResponse, ListMissionsParams,
+    MessageParams, MessageResponse, MissionPage, MissionView, ProgressView, QueuedMessage, RequestView,
+    ResumeMissionParams, WorkspaceDiff, WorkspaceView,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -193,6 +194,16 @@ impl Client {
     /// `DELETE /api/workspaces/:id`.
     pub async fn delete_workspace(&self, id: &str) -> Result<(), ApiError> {
         self.delete(&workspace_path(id, "")).await
+    }
+
+    /// `GET /api/workspaces/:id/diff`: what a fork changed.
+    pub async fn workspace_diff(&self, id: &str) -> Result<WorkspaceDiff, ApiError> {
+        self.get(&workspace_path(id, "/diff"), &()).await
+    }
+
+    /// `POST /api/workspaces/:id/apply`: carries it over.
+    pub async fn apply_workspace(&self, id: &str, params: &ApplyParams) -> Result<ApplyResponse, ApiError> {
+        self.post(&workspace_path(id, "/apply"), params, Limit::Within(CLEANUP_TIMEOUT)).await
     }
 
     /// `POST /api/workspaces/:id/build`; returns when the image is there, which can take minutes. `progress` hears

@@ -152,6 +152,67 @@ pub struct ExecResponse {
     pub milliseconds: u64,
 }
 
+/// What became of a file in a fork.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LayerChangeKind {
+    /// It was not there.
+    Added,
+    /// It is another one, or has another content.
+    Changed,
+    /// It is gone.
+    Removed,
+}
+
+/// One file that a fork changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LayerChange {
+    /// Its path inside.
+    pub path: String,
+    /// What became of it.
+    pub kind: LayerChangeKind,
+    /// Whether it is a directory: an empty one that was added, or one that is gone with all that was in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub directory: bool,
+    /// Bytes of a file that was added or changed.
+    pub bytes: u64,
+    /// Whether the workspace has changed it since the fork as well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub conflict: bool,
+}
+
+/// `GET /api/workspaces/:id/diff`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkspaceDiff {
+    /// The fork.
+    pub workspace: Uuid,
+    /// The workspace that it began as.
+    pub forked_from: Uuid,
+    /// By path; at most 10,000.
+    pub changes: Vec<LayerChange>,
+    /// How many there are.
+    pub total: u64,
+}
+
+/// `POST /api/workspaces/:id/apply`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApplyParams {
+    /// Files and directories to carry over; all when empty.
+    pub paths: Vec<String>,
+    /// Whether the fork's side is taken where both have changed.
+    pub force: bool,
+}
+
+/// What was carried over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ApplyResponse {
+    /// The workspace that has it now.
+    pub workspace: Uuid,
+    /// By path.
+    pub applied: Vec<LayerChange>,
+}
+
 /// How a backend authenticates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

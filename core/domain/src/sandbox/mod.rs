@@ -19,7 +19,7 @@ pub mod uids;
 pub use egress::AllowRule;
 pub use paths::{PathRefused, check_layer, check_target, quote_bind};
 pub use plan::{
-    INSIDE_CONTROL, INSIDE_RUNNER, MountPoint, OverlayPlan, SandboxPlan, WORKLOAD_CAPABILITIES,
+    INSIDE_CONTROL, INSIDE_RUNNER, MOST_LOWERS, MountPoint, OverlayPlan, SandboxPlan, WORKLOAD_CAPABILITIES,
     dropped_capabilities, plan,
 };
 pub use repository::{RepositoryLayout, repository_binds};

@@ -14,6 +14,9 @@ pub const INSIDE_RUNNER: &str = "/run/sandboxed-sh/runner";
 /// Where the control directory is inside until the runner has opened what it needs and detached it.
 pub const INSIDE_CONTROL: &str = "/run/sandboxed-sh/control";
 
+/// Most frozen layers: the options of a mount have room for one page.
+pub const MOST_LOWERS: usize = 16;
+
 /// What the workload keeps: enough for a package manager and a server on a low port, nothing of the kernel's.
 pub const WORKLOAD_CAPABILITIES: [&str; 8] = [
     "CAP_CHOWN",
@@ -65,6 +68,8 @@ const NSPAWN_CAPABILITIES: [&str; 27] = [
 pub struct OverlayPlan {
     /// Root of the image.
     pub image: PathBuf,
+    /// Frozen layers above the image, the uppermost first.
+    pub lowers: Vec<PathBuf>,
     /// Holds `upper` and `work`.
     pub layer: PathBuf,
     /// Where the root is mounted.
@@ -116,6 +121,12 @@ pub fn plan(spec: &SandboxSpec) -> Result<SandboxPlan, SpecError> {
     }
     check_layer("image", &spec.image)?;
     check_layer("layer", &spec.layer)?;
+    for lower in &spec.lowers {
+        check_layer("frozen layer", lower)?;
+    }
+    if spec.lowers.len() > MOST_LOWERS {
+        return Err(SpecError::Layers { count: spec.lowers.len(), most: MOST_LOWERS });
+    }
     let merged = check_layer("root", &spec.merged)?;
 
     let mut argv: Vec<String> = base_arguments().map(str::to_owned).collect();
@@ -133,6 +144,7 @@ pub fn plan(spec: &SandboxSpec) -> Result<SandboxPlan, SpecError> {
 
     let overlay = OverlayPlan {
         image: spec.image.clone(),
+        lowers: spec.lowers.clone(),
         layer: spec.layer.clone(),
         merged: spec.merged.clone(),
         uid_base: spec.uid_base,

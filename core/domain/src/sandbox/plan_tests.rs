@@ -9,6 +9,7 @@ fn spec() -> SandboxSpec {
         machine: "sbx-1".into(),
         hostname: "workspace".into(),
         image: "/d/images/minimal/rootfs".into(),
+        lowers: Vec::new(),
         layer: "/d/workspaces/1/layer".into(),
         merged: "/d/workspaces/1/root".into(),
         control: "/d/runs/1".into(),

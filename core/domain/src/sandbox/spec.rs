@@ -89,6 +89,9 @@ pub struct SandboxSpec {
     pub hostname: String,
     /// Root of the image; never written.
     pub image: PathBuf,
+    /// Frozen layers between the image and the sandbox's own, the uppermost first; never written.
+    #[serde(default)]
+    pub lowers: Vec<PathBuf>,
     /// Directory of this sandbox's own writable layer; holds `upper` and `work`, which overlayfs wants on one mount.
     pub layer: PathBuf,
     /// Empty directory on which the root is mounted, in a mount namespace of the sandbox's own.
@@ -135,6 +138,14 @@ pub enum SpecError {
         first: u32,
         /// Last allowed.
         last: u32,
+    },
+    /// More layers than overlayfs is told in one go.
+    #[error("{count} layers lie above one another, at most {most} can")]
+    Layers {
+        /// How many.
+        count: usize,
+        /// At most.
+        most: usize,
     },
     /// Two binds want the same place.
     #[error("two binds have the target {target:?}", target = target.display())]
