@@ -40,10 +40,10 @@ pub enum Frozen {
 /// # Errors
 /// The file system's; `into` may then be half there.
 pub fn freeze(upper: &Path, earlier: Option<(&Path, &Marks)>, into: &Path) -> io::Result<Frozen> {
-    if let Some((_, marks)) = earlier {
-        if marks.prove(&Marks::of(upper)?) {
-            return Ok(Frozen::Same);
-        }
+    if let Some((_, marks)) = earlier
+        && marks.prove(&Marks::of(upper)?)
+    {
+        return Ok(Frozen::Same);
     }
     let before = racy_from();
     fs::create_dir(into)?;
@@ -170,11 +170,16 @@ fn owner(stat: &Stat) -> (Uid, Gid) {
     (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid))
 }
 
+/// Nanoseconds have one type in what is read and another in what is set.
+fn nsec(nanos: u64) -> i64 {
+    i64::try_from(nanos).unwrap_or_default()
+}
+
 fn times(stat: &Stat) -> Timestamps {
-    let stamp = |seconds, nanos: u64| Timespec { tv_sec: seconds, tv_nsec: nanos as _ };
+    let stamp = |seconds, nanos| Timespec { tv_sec: seconds, tv_nsec: nsec(nanos) };
     Timestamps {
-        last_access: stamp(stat.st_atime, stat.st_atime_nsec as u64),
-        last_modification: stamp(stat.st_mtime, stat.st_mtime_nsec as u64),
+        last_access: stamp(stat.st_atime, stat.st_atime_nsec),
+        last_modification: stamp(stat.st_mtime, stat.st_mtime_nsec),
     }
 }
 
