@@ -82,6 +82,15 @@ pub enum Request {
         /// Stored in the exit record's `reason`.
         reason: String,
     },
+    /// Another size of a run's terminal; the run is told as by any terminal. A run without one is left as it is.
+    Resize {
+        /// Which run.
+        run_id: String,
+        /// Height in lines.
+        rows: u16,
+        /// Width in columns.
+        cols: u16,
+    },
     /// The state of one run.
     Status {
         /// Which run.

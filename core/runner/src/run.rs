@@ -154,6 +154,13 @@ impl Run {
         }
     }
 
+    /// Another size of its terminal.
+    pub fn resize(&self, rows: u16, cols: u16) {
+        if let Some(terminal) = &self.extras.terminal {
+            terminal.resize(rows, cols);
+        }
+    }
+
     fn pump(&mut self, now: Instant) {
         let Some(terminal) = &mut self.extras.terminal else { return };
         match terminal.pump(&self.files.stdout) {

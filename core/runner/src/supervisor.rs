@@ -86,6 +86,10 @@ impl Supervisor {
                     Response::Run(run.state())
                 })
             }
+            Request::Resize { run_id, rows, cols } => self.with_live(&run_id, |run| {
+                run.resize(rows, cols);
+                Response::Run(run.state())
+            }),
             Request::Stop { run_id, grace_ms, reason } => self.with_live(&run_id, |run| {
                 run.stop(now, grace(grace_ms), &reason);
                 Response::Run(run.state())

@@ -61,6 +61,13 @@ impl Terminal {
         Self { master, room: room.unwrap_or(u64::MAX), hung_up: false }
     }
 
+    /// Another size; what is in the foreground gets SIGWINCH.
+    pub fn resize(&self, rows: u16, cols: u16) {
+        let size = libc::winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
+        // SAFETY: the descriptor is open and the pointer leads to a live value of the type that this request reads.
+        unsafe { libc::ioctl(self.master.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+    }
+
     /// Moves what was shown to `out`.
     pub fn pump(&mut self, out: &File) -> io::Result<Pumped> {
         self.take(out, AT_ONCE)

@@ -13,6 +13,7 @@ mod models;
 mod pages;
 mod record;
 mod removal;
+mod shell;
 mod spaces;
 mod spares;
 mod state;
@@ -21,4 +22,5 @@ mod wait;
 mod workers;
 
 pub use caller::*;
+pub use shell::*;
 pub use state::*;

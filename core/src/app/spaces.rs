@@ -216,7 +216,7 @@ impl App {
     }
 }
 
-fn exec_request(row: &WorkspaceRow, params: ExecParams) -> RunRequest {
+pub(super) fn exec_request(row: &WorkspaceRow, params: ExecParams) -> RunRequest {
     let env = [("PATH", DEFAULT_PATH), ("HOME", "/root"), ("LANG", "C.UTF-8"), ("TERM", "dumb")];
     RunRequest {
         run_id: Uuid::now_v7().to_string(),

@@ -416,6 +416,8 @@ pub enum WorkspaceVerb {
     Destroy { workspace: String },
     /// Run a program in it and exit with its status
     Exec(WorkspaceExecArgs),
+    /// Open a shell in it, or another program at a terminal
+    Shell(WorkspaceShellArgs),
     /// List the files that a fork changed
     Diff {
         workspace: String,
@@ -486,6 +488,19 @@ pub struct WorkspaceExecArgs {
     pub json: JsonArg,
     /// Program and arguments
     #[arg(last = true, required = true)]
+    pub argv: Vec<String>,
+}
+
+/// `workspace shell`.
+#[derive(Debug, Args)]
+pub struct WorkspaceShellArgs {
+    /// Which workspace
+    pub workspace: String,
+    /// Directory inside
+    #[arg(long)]
+    pub cwd: Option<String>,
+    /// Program and arguments [default: a login shell]
+    #[arg(last = true)]
     pub argv: Vec<String>,
 }
 
@@ -569,6 +584,8 @@ mod tests {
             "workspace stop w",
             "workspace destroy w",
             "workspace exec w --timeout 5 -- ls -la --json",
+            "workspace shell w",
+            "workspace shell w --cwd /tmp -- top",
             "workspace diff w --json",
             "workspace apply w /etc/a --force",
             "backend list --json",

@@ -17,6 +17,7 @@ mod inside;
 mod mission;
 pub mod out;
 mod run;
+mod shell;
 mod smoke;
 mod visit;
 mod workspace;

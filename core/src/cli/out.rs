@@ -30,6 +30,15 @@ pub fn raw(text: &str) -> Result<(), ApiError> {
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|e| closed(&e))
 }
 
+/// Writes bytes as they are.
+///
+/// # Errors
+/// As [`raw`].
+pub fn bytes(bytes: &[u8]) -> Result<(), ApiError> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|e| closed(&e))
+}
+
 /// Writes a line of data.
 ///
 /// # Errors

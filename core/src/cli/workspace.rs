@@ -10,16 +10,18 @@ use sandboxed_domain::api::{
 use super::args::{NetworkArg, WorkspaceCreateArgs, WorkspaceExecArgs, WorkspaceVerb};
 use super::out::Format;
 use super::run::Outcome;
-use super::{daemon, out};
+use super::{daemon, out, shell};
 
 /// Exit status when a program inside took too long.
 const TIMED_OUT: u8 = 5;
 
 /// Runs the verb.
 pub(super) async fn run(verb: WorkspaceVerb) -> Outcome {
-    if let WorkspaceVerb::Exec(args) = verb {
-        return exec(args).await;
-    }
+    let verb = match verb {
+        WorkspaceVerb::Exec(args) => return exec(args).await,
+        WorkspaceVerb::Shell(args) => return shell::run(args).await,
+        other => other,
+    };
     let create = match &verb {
         WorkspaceVerb::Create(args) => Some(params(args)?),
         _ => None,
@@ -70,7 +72,7 @@ pub(super) async fn run(verb: WorkspaceVerb) -> Outcome {
                 Format::Text => out::raw(&changes(&done.applied))?,
             }
         }
-        WorkspaceVerb::Exec(_) => {}
+        WorkspaceVerb::Exec(_) | WorkspaceVerb::Shell(_) => {}
     }
     Ok(0)
 }

@@ -82,6 +82,8 @@ pub fn admin_router(door: Door, auth: Auth) -> Router {
         .route("/api/workspaces/{id}/start", post(workspaces::start))
         .route("/api/workspaces/{id}/stop", post(workspaces::stop))
         .route("/api/workspaces/{id}/exec", post(workspaces::exec))
+        .route("/api/workspaces/{id}/shell", post(workspaces::shell))
+        .route("/api/workspaces/{id}/shell/{run}", post(workspaces::shell_input))
         .route("/api/workspaces/{id}/diff", get(workspaces::diff))
         .route("/api/workspaces/{id}/apply", post(workspaces::apply));
     missions

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use futures::stream::unfold;
 use sandboxed_domain::api::{
     ApplyParams, ApplyResponse, CleanupParams, CleanupResponse, CreateWorkspaceParams, ExecParams,
-    ExecResponse, WorkspaceDiff, WorkspaceView,
+    ExecResponse, ShellInput, ShellParams, WorkspaceDiff, WorkspaceView,
 };
 use tokio::sync::mpsc;
 
@@ -95,4 +95,30 @@ pub(super) async fn apply(
     Body(params): Body<ApplyParams>,
 ) -> Answer<ApplyResponse> {
     Ok(Json(door.app.apply_workspace(&id, params).await?))
+}
+
+/// One JSON document a line, while it runs. A client that goes away ends it.
+pub(super) async fn shell(
+    State(door): State<Door>,
+    Path(id): Path<String>,
+    Body(params): Body<ShellParams>,
+) -> Result<Response, Problem> {
+    let shell = door.app.open_shell(&id, params).await?;
+    let lines = unfold((shell, door.closing), |(mut shell, closing)| async move {
+        let event = tokio::select! {
+            event = shell.next() => event?,
+            () = closing.cancelled() => return None,
+        };
+        Some((serde_json::to_string(&event).map(|text| text + "\n"), (shell, closing)))
+    });
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Stream::from_stream(lines)).into_response())
+}
+
+pub(super) async fn shell_input(
+    State(door): State<Door>,
+    Path((id, run)): Path<(String, String)>,
+    Body(params): Body<ShellInput>,
+) -> Result<StatusCode, Problem> {
+    door.app.shell_input(&id, &run, params).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sandbox_runner::client::{DEFAULT_TIMEOUT, RunnerClient};
-use sandbox_runner::protocol::{Request, Response, RunOptions, RunState, StartRun};
+use sandbox_runner::protocol::{Output, Request, Response, RunOptions, RunState, StartRun};
 use sandboxed_domain::sandbox::Limits;
 
 use super::cgroup::{Group, MachineCgroup, Usage};
@@ -126,6 +126,23 @@ impl RunnerHandle {
     /// # Errors
     /// [`SandboxError::Refused`], [`SandboxError::RunnerLost`], [`SandboxError::Cgroup`].
     pub async fn start_run(&self, request: RunRequest) -> Result<StartedRun, SandboxError> {
+        self.start(request, Output::Separate).await
+    }
+
+    /// The same at a terminal of this size.
+    ///
+    /// # Errors
+    /// As [`Self::start_run`].
+    pub async fn start_at_terminal(
+        &self,
+        request: RunRequest,
+        rows: u16,
+        cols: u16,
+    ) -> Result<StartedRun, SandboxError> {
+        self.start(request, Output::Terminal { rows, cols }).await
+    }
+
+    async fn start(&self, request: RunRequest, output: Output) -> Result<StartedRun, SandboxError> {
         let dir = self.runs_dir(&request.run_id);
         let run_id = request.run_id.clone();
         // Asked first, so that repeating the start of an ended run leaves no group behind.
@@ -140,7 +157,8 @@ impl RunnerHandle {
             }
         }
         make_private_dir(&dir)?;
-        let (start, fds, cgroup) = self.prepare(request)?;
+        let (mut start, fds, cgroup) = self.prepare(request)?;
+        start.options.output = output;
         let answer =
             self.call(Request::Start(start), fds).await.and_then(|answer| self.run_state(&run_id, answer));
         match answer {
@@ -215,6 +233,14 @@ impl RunnerHandle {
     /// [`SandboxError::UnknownRun`], [`SandboxError::RunnerLost`].
     pub async fn signal(&self, run_id: &str, signal: i32, group: bool) -> Result<(), SandboxError> {
         self.tell(run_id, Request::Signal { run_id: run_id.to_owned(), signal, group }).await
+    }
+
+    /// Another size of a run's terminal.
+    ///
+    /// # Errors
+    /// [`SandboxError::UnknownRun`], [`SandboxError::RunnerLost`].
+    pub async fn resize(&self, run_id: &str, rows: u16, cols: u16) -> Result<(), SandboxError> {
+        self.tell(run_id, Request::Resize { run_id: run_id.to_owned(), rows, cols }).await
     }
 
     /// TERM to the run, KILL to all of it after `grace`. Answered at once; the exit record tells the end.

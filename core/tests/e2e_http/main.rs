@@ -13,6 +13,7 @@ mod raw;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod shells;
 mod stream;
 #[cfg(test)]
 #[path = "../support/mod.rs"]

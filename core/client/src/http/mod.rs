@@ -5,6 +5,7 @@ mod client;
 mod events;
 mod failure;
 mod routes;
+mod shell;
 
 pub use client::*;
 pub use events::*;

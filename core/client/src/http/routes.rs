@@ -8,7 +8,7 @@ use sandboxed_domain::api::{
     BuildProgress, Caller, CleanupParams, CleanupResponse, CreateMissionParams, CreateWorkspaceParams,
     Decision, EventPage, EventsParams, ExecParams, ExecResponse, HealthResponse, ListMissionsParams,
     MessageParams, MessageResponse, MissionPage, MissionView, ProgressView, QueuedMessage, RequestView,
-    ResumeMissionParams, WorkspaceDiff, WorkspaceView,
+    ResumeMissionParams, ShellEvent, ShellInput, ShellParams, WorkspaceDiff, WorkspaceView,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -194,6 +194,29 @@ impl Client {
     /// `DELETE /api/workspaces/:id`.
     pub async fn delete_workspace(&self, id: &str) -> Result<(), ApiError> {
         self.delete(&workspace_path(id, "")).await
+    }
+
+    /// `POST /api/workspaces/:id/shell`; returns when the program at the terminal has ended. `event` hears of its start,
+    /// all that it shows, and its end.
+    ///
+    /// # Errors
+    /// It cannot be started, or the connection breaks, by which it ends.
+    pub async fn shell(
+        &self,
+        id: &str,
+        params: &ShellParams,
+        event: impl FnMut(ShellEvent) -> Result<(), ApiError>,
+    ) -> Result<(), ApiError> {
+        let request = self.request(Method::POST, &workspace_path(id, "/shell"))?.json(params);
+        let response = self.send(request, Limit::Open).await?;
+        super::shell::follow(response, &self.settings().endpoint.to_string(), event).await
+    }
+
+    /// `POST /api/workspaces/:id/shell/:run`: keys and another size.
+    pub async fn shell_input(&self, id: &str, run: &str, input: &ShellInput) -> Result<(), ApiError> {
+        let path = workspace_path(id, &format!("/shell/{}", segment(run)));
+        self.send(self.request(Method::POST, &path)?.json(input), SHORT).await?;
+        Ok(())
     }
 
     /// `GET /api/workspaces/:id/diff`: what a fork changed.

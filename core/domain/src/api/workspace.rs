@@ -152,6 +152,61 @@ pub struct ExecResponse {
     pub milliseconds: u64,
 }
 
+/// `POST /api/workspaces/:id/shell`: a program at a terminal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ShellParams {
+    /// Program and arguments; a login shell unless told.
+    pub argv: Vec<String>,
+    /// Directory inside.
+    pub cwd: Option<String>,
+    /// Kind of terminal (`TERM`); `xterm-256color` unless told.
+    pub term: Option<String>,
+    /// Height in lines; 24 unless told.
+    pub rows: Option<u16>,
+    /// Width in columns; 80 unless told.
+    pub cols: Option<u16>,
+}
+
+/// One line of the answer. The shell ends when nobody reads it any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ShellEvent {
+    /// It runs.
+    Started {
+        /// Where its input goes: `POST /api/workspaces/:id/shell/:run`.
+        run_id: String,
+    },
+    /// What it showed, base64.
+    Output {
+        /// Bytes as they came.
+        data: String,
+    },
+    /// It has ended; the last line.
+    Ended {
+        /// Exit status, when it exited.
+        exit_code: Option<i32>,
+        /// Signal, when one ended it.
+        signal: Option<i32>,
+        /// Why the platform ended it.
+        reason: Option<String>,
+    },
+}
+
+/// `POST /api/workspaces/:id/shell/:run`: keys and another size.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ShellInput {
+    /// What was typed.
+    pub data: String,
+    /// The end of input.
+    pub close: bool,
+    /// Another height, with `cols`.
+    pub rows: Option<u16>,
+    /// Another width, with `rows`.
+    pub cols: Option<u16>,
+}
+
 /// What became of a file in a fork.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
