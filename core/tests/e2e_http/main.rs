@@ -14,6 +14,7 @@ mod raw;
 mod secrets;
 #[cfg(test)]
 mod shells;
+#[cfg(test)]
 mod stream;
 #[cfg(test)]
 #[path = "../support/mod.rs"]
