@@ -11,9 +11,8 @@ use crate::root::{RelPath, Root};
 pub fn open(root: &Root, text: &str) -> Result<(View, Option<String>)> {
     let path = root.relative("path", text)?;
     let there = existing(root, &path)?;
-    let view = View::open(&root.path().join(there.as_path()), root.path()).map_err(|e| problem(&e))?;
-    let whole = root.path().join(path.as_path());
-    let below = whole.components().collect::<std::path::PathBuf>();
+    let view = View::open(&root.whole(&there), root.path()).map_err(|e| problem(&e))?;
+    let below = root.whole(&path);
     let below = below.strip_prefix(view.top()).map(|below| below.to_string_lossy().into_owned());
     Ok((view, below.ok().filter(|below| !below.is_empty())))
 }

@@ -156,7 +156,7 @@ impl Jobs {
         if terminal {
             env.insert("TERM".into(), "xterm-256color".into());
         }
-        let cwd = self.root().path().join(cwd.as_path());
+        let cwd = self.root().whole(&cwd);
         Ok(StartRun {
             run_id: String::new(),
             attempt: 1,

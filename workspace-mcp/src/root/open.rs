@@ -54,6 +54,11 @@ impl Root {
         &self.path
     }
 
+    /// Where a path of it is in the whole file system.
+    pub fn whole(&self, path: &RelPath) -> PathBuf {
+        if path.is_root() { self.path.clone() } else { self.path.join(path.as_path()) }
+    }
+
     /// A client's path; see [`RelPath::parse`].
     pub fn relative(&self, field: &str, text: &str) -> Result<RelPath> {
         RelPath::parse(field, text, &[&self.path, &self.given])

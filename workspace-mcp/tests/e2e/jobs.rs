@@ -62,6 +62,7 @@ async fn a_long_command_becomes_a_job_that_can_be_waited_for() {
     let job = answer.fact("job_id");
     assert_eq!(stage.server.job_says(&job, "begun\n").await, "begun\n");
     let jobs = stage.server.data("list_jobs", json!({"running": true})).await;
+    assert_eq!(jobs["jobs"][0]["cwd"], json!(stage.dir.path().canonicalize().unwrap()));
     assert_eq!(
         (&jobs["total"], &jobs["jobs"][0]["job_id"], &jobs["jobs"][0]["status"]),
         (&json!(1), &job, &json!("running"))

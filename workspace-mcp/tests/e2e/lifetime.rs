@@ -97,6 +97,22 @@ async fn a_call_that_is_taken_back_ends_its_command() {
 }
 
 #[tokio::test]
+async fn a_client_that_vanishes_in_the_middle_of_a_call_leaves_nothing() {
+    let dir = TempDir::new().unwrap();
+    let server = Server::start(dir.path()).await;
+    let arguments = json!({"command": watched("mid"), "yield_seconds": 200});
+    let request = rmcp::model::ClientRequest::CallToolRequest(rmcp::model::CallToolRequest::new(
+        CallToolRequestParams::new("run_command").with_arguments(arguments.as_object().unwrap().clone()),
+    ));
+    let options = rmcp::service::PeerRequestOptions::no_options();
+    let _unanswered = soon(server.client().send_cancellable_request(request, options)).await.unwrap();
+    until(dir.path(), || dir.path().join("mid.up").exists()).await;
+    server.leave().await;
+    until(dir.path(), || dir.path().join("mid.over").exists()).await;
+    runner_left(dir.path()).await;
+}
+
+#[tokio::test]
 async fn jobs_are_possible_again_after_their_directory_or_runner_was_lost() {
     let stage = Stage::new().await;
     let run = || stage.server.call("run_command", json!({"command": "echo fine"}));
