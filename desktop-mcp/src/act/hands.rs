@@ -1,10 +1,10 @@
 //! The connection through which things are done, and the single motions of mouse and keys. They are quick; whoever has
 //! to wait between them does so elsewhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use x11rb::connection::Connection;
-use x11rb::protocol::xkb::{ConnectionExt as _, Group, ID};
+use x11rb::protocol::xkb::{ConnectionExt as _, Group, ID, SetMapAux, SetMapFlags, VMod};
 use x11rb::protocol::xproto::{
     BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ClientMessageEvent, ConnectionExt as _, EventMask,
     KEY_PRESS_EVENT, KEY_RELEASE_EVENT, MOTION_NOTIFY_EVENT, ModMask, Window,
@@ -13,9 +13,12 @@ use x11rb::protocol::xtest::ConnectionExt as _;
 
 use super::keymap::{Keymap, Stroke};
 use super::names::keysym_of;
-use super::plan::Spare;
+use super::plan::{Given, Spare};
 use crate::error::{Code, Problem, Result, x_failed};
 use crate::x::{Access, Display};
+
+/// Milliseconds between the clicks of a double click.
+const BETWEEN_CLICKS: u32 = 8;
 
 /// Acts on one desktop.
 #[derive(Debug)]
@@ -38,7 +41,12 @@ impl Hands {
         }
         display.conn.xtest_get_version(2, 2).map_err(x_failed)?.reply().map_err(x_failed)?;
         display.conn.xkb_use_extension(1, 0).map_err(x_failed)?.reply().map_err(x_failed)?;
-        Ok(Self { display, spare: Spare::default(), buttons: BTreeSet::new() })
+        let mut hands = Self { display, spare: Spare::default(), buttons: BTreeSet::new() };
+        hands.keymap()?;
+        // Nobody is there yet who would have to notice.
+        let common = hands.spare.give_common();
+        hands.assign(&common)?;
+        Ok(hands)
     }
 
     /// The connection.
@@ -58,6 +66,15 @@ impl Hands {
     pub fn move_to(&self, (x, y): (i32, i32)) -> Result<()> {
         let side = |value: i32| i16::try_from(value).map_err(Problem::internal);
         self.fake(MOTION_NOTIFY_EVENT, 0, side(x)?, side(y)?)
+    }
+
+    /// Lets the X server wait before it does what comes next: programs take clicks of one millisecond for the same one.
+    fn pause(&self) -> Result<()> {
+        let (conn, root) = (&self.display.conn, self.display.root);
+        let relative = 1;
+        conn.xtest_fake_input(MOTION_NOTIFY_EVENT, relative, BETWEEN_CLICKS, root, 0, 0, 0)
+            .map_err(x_failed)
+            .map(drop)
     }
 
     /// Presses or releases a button.
@@ -83,7 +100,10 @@ impl Hands {
     /// # Errors
     /// `desktop_ended`.
     pub fn click(&mut self, button: u8, times: u32) -> Result<()> {
-        for _ in 0..times {
+        for nth in 0..times {
+            if nth > 0 {
+                self.pause()?;
+            }
             self.button(button, true)?;
             self.button(button, false)?;
         }
@@ -114,9 +134,7 @@ impl Hands {
     /// `desktop_ended`.
     pub fn keymap(&mut self) -> Result<Keymap> {
         let keymap = Keymap::read(&self.display)?;
-        let gives =
-            |code, character| keymap.symbol(keysym_of(character)) == Some(Stroke { code, modifiers: 0 });
-        self.spare.refresh(&keymap.spare, gives);
+        self.spare.refresh(&keymap.blank, |code| keymap.given(code));
         Ok(keymap)
     }
 
@@ -124,19 +142,44 @@ impl Hands {
     ///
     /// # Errors
     /// `desktop_ended`.
-    pub fn assign(&self, keys: &std::collections::BTreeMap<u8, char>) -> Result<()> {
-        let mut keys = keys.iter().map(|(code, character)| (*code, keysym_of(*character))).peekable();
-        while let Some((first, symbol)) = keys.next() {
-            // With and without Shift, so that Caps Lock changes nothing.
-            let mut symbols = vec![symbol, symbol];
+    pub fn assign(&self, keys: &BTreeMap<u8, Given>) -> Result<()> {
+        let pair = |given: &Given| {
+            let symbol = |place: usize| given.get(place).or(given.first()).map_or(0, |c| keysym_of(*c));
+            // One that is alone stands there with Shift too, so that Caps Lock changes nothing.
+            [symbol(0), symbol(1)]
+        };
+        let mut keys = keys.iter().map(|(code, given)| (*code, pair(given))).peekable();
+        while let Some((first, symbols)) = keys.next() {
+            let mut symbols = symbols.to_vec();
             let mut count = 1_u8;
-            while let Some((_, symbol)) = keys.next_if(|(code, _)| Some(*code) == first.checked_add(count)) {
-                symbols.extend([symbol, symbol]);
+            while let Some((_, more)) = keys.next_if(|(code, _)| Some(*code) == first.checked_add(count)) {
+                symbols.extend(more);
                 count += 1;
             }
             self.display.conn.change_keyboard_mapping(count, first, 2, &symbols).map_err(x_failed)?;
         }
+        self.tell_of_new_keyboard()?;
         self.display.sync()
+    }
+
+    /// Some programs, Chromium among them, look at the map only when they hear of a new keyboard. They do when the range
+    /// of its keys changes; it is made a key shorter and then as it was.
+    fn tell_of_new_keyboard(&self) -> Result<()> {
+        let setup = self.display.conn.setup();
+        let (first, last) = (setup.min_keycode, setup.max_keycode);
+        for last in [last - 1, last] {
+            let (keyboard, nothing) = (ID::USE_CORE_KBD.into(), SetMapAux::new());
+            let (flags, none) = (SetMapFlags::from(0_u16), VMod::from(0_u16));
+            let conn = &self.display.conn;
+            conn.xkb_set_map(
+                keyboard, flags, first, last, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                none, &nothing,
+            )
+            .map_err(x_failed)?
+            .check()
+            .map_err(x_failed)?;
+        }
+        Ok(())
     }
 
     /// Types strokes one after the other. Modifiers stay down between strokes that both need them.

@@ -6,6 +6,7 @@ use x11rb::protocol::xkb::{ConnectionExt as _, GetMapReply, ID, KeySymMap, KeyTy
 use x11rb::protocol::xproto::{ConnectionExt as _, ModMask};
 use xkeysym::Keysym;
 
+use super::plan::Given;
 use crate::error::{Result, x_failed};
 use crate::x::Display;
 
@@ -15,6 +16,11 @@ const CORE_KEYBOARD: u16 = 0x100;
 const CAPS: u8 = 1 << 1;
 /// Vendors' keys (volume, browser, launch…): nobody presses them on a screen without a keyboard.
 const VENDOR: std::ops::RangeInclusive<u32> = 0x1008_ff00..=0x1008_ffff;
+
+/// Keys that Chromium knows by their number, whatever they give: it would go back, load anew or do other things when
+/// they give a character that it has no code for.
+const KNOWN_BY_NUMBER: [u8; 16] =
+    [8, 93, 97, 103, 121, 122, 123, 124, 128, 132, 166, 167, 181, 212, 232, 233];
 
 /// A key with the modifiers that it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +40,10 @@ pub struct Keymap {
     elsewhere: HashMap<u32, u8>,
     /// For each modifier a key that holds it.
     holders: [Option<u8>; 8],
-    /// Keys that may be given other symbols.
-    pub spare: Vec<u8>,
+    /// Keys that give nothing of use and may be given other symbols.
+    pub blank: Vec<u8>,
+    /// What each key gives, without modifiers first.
+    given: HashMap<u8, Given>,
     /// Locked modifiers.
     pub locked: u8,
 }
@@ -74,8 +82,8 @@ impl Keymap {
         for (offset, key) in keys.iter().enumerate() {
             let Ok(code) = u8::try_from(usize::from(map.first_key_sym) + offset) else { break };
             let groups = usize::from(key.group_info & 0x0f);
-            if !modifiers.contains(&code) && is_spare(key) {
-                self.spare.push(code);
+            if !modifiers.contains(&code) && !KNOWN_BY_NUMBER.contains(&code) && is_blank(key) {
+                self.blank.push(code);
             }
             for index in 0..groups {
                 let kind = types.get(usize::from(key.kt_index[index.min(3)]));
@@ -104,6 +112,10 @@ impl Keymap {
                 *known = stroke;
             }
             if let Some(character) = Keysym::new(symbol).key_char().filter(|c| !c.is_control()) {
+                let given = self.given.entry(code).or_default();
+                if !given.contains(&character) {
+                    given.push(character);
+                }
                 let known = self.characters.entry(character).or_insert(stroke);
                 if simpler(known) {
                     *known = stroke;
@@ -125,6 +137,11 @@ impl Keymap {
     /// The key that gives a symbol in whatever group, for chords: programs know shortcuts by the key.
     pub fn key_of(&self, symbol: u32) -> Option<u8> {
         self.elsewhere.get(&symbol).copied()
+    }
+
+    /// Characters of a key in the group in use.
+    pub fn given(&self, code: u8) -> Given {
+        self.given.get(&code).cloned().unwrap_or_default()
     }
 
     /// How a character is typed in the group in use.
@@ -153,7 +170,7 @@ fn modifiers_for(kind: &KeyType, level: usize) -> Option<u8> {
     masks.filter(|mask| mask & CAPS == 0).min_by_key(|mask| mask.count_ones())
 }
 
-fn is_spare(key: &KeySymMap) -> bool {
+fn is_blank(key: &KeySymMap) -> bool {
     key.syms.iter().all(|symbol| *symbol == 0 || VENDOR.contains(symbol))
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{ClientMessageEvent, ConnectionExt as _, EventMask, Window};
 
@@ -25,8 +26,9 @@ const AT_ONCE: usize = 400;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What programs that cannot be asked are given to notice a changed keyboard.
 const UNASKED: Duration = Duration::from_millis(80);
-/// After the answer: toolkits take over a changed keyboard when they are idle.
-const NOTICED: Duration = Duration::from_millis(30);
+/// After the answer: toolkits take over a changed keyboard when they are idle, or have a second connection for it. Four
+/// times as long as the answer took comes on top, because a busy machine is slow in all of this.
+const NOTICED: Duration = Duration::from_millis(120);
 
 /// What is known afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +99,7 @@ impl Work {
     fn plan(hands: &mut Hands, text: Vec<char>) -> Result<Self> {
         let keymap = hands.keymap()?;
         let spare = hands.spare.clone();
-        let typed = |c: char| stroke(&keymap, c).is_some_and(|stroke| spare.key(c) != Some(stroke.code));
+        let typed = |c: char| stroke(&keymap, c).is_some_and(|stroke| !spare.has(stroke.code));
         let batches = hands.spare.batches(&text, typed);
         let planned: usize = batches.iter().map(|batch| batch.length).sum();
         match text.get(planned) {
@@ -178,8 +180,9 @@ impl Asked {
 
     /// The same after a changed keyboard.
     async fn has_noticed(&self, desktop: &Desktop) -> Result<()> {
+        let asked = Instant::now();
         if self.has_caught_up(desktop).await?.is_some() {
-            tokio::time::sleep(NOTICED).await;
+            tokio::time::sleep(NOTICED + 4 * asked.elapsed()).await;
         }
         Ok(())
     }

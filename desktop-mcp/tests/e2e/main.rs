@@ -7,6 +7,7 @@
     reason = "helpers of a test may panic as the test may"
 )]
 
+mod browser;
 mod elements;
 mod hands;
 mod lifetime;
