@@ -20,5 +20,6 @@ pub use keep::keep;
 pub use keeper::{Exit, Keeper, Started};
 pub use programs::{Program, Running, find_program};
 pub use sessions::Desktops;
+pub use start::Wish;
 pub use tools::*;
 pub use view::{Picture, View};
