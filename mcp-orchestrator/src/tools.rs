@@ -133,8 +133,9 @@ fn acting() -> Result<Vec<Tool>, String> {
         tool::<SendMessageParams, SendMessageResponse>(
             "send_message_to_worker",
             "Message a worker",
-            "Queues a message (at most 1 MiB) for a worker that has not ended; it becomes its next turn. Returns \
-             its place in the queue. For an ended worker use resume_worker.",
+            "Queues a message (at most 1 MiB) for a worker that has not ended; it becomes its next turn, or with \
+             into_running_turn=true (codex) part of the one that runs. Returns its place in the queue. For an ended \
+             worker use resume_worker.",
             Effect::Acts,
         )?,
         tool::<CancelWorkerParams, CancelWorkerResponse>(

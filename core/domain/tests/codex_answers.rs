@@ -84,6 +84,19 @@ fn a_steered_message_is_in_the_running_turn_even_when_that_ends_meanwhile() {
 }
 
 #[test]
+fn a_steered_message_that_is_not_taken_comes_back_and_the_turn_goes_on() {
+    let mut codec = in_turn();
+    codec.encode_steer("m-2", "mind the gap").unwrap();
+    let refused = tell(&mut codec, json!({"id": 4, "error": {"code": -32600, "message": "not now"}}));
+    let wanted = HarnessEvent::MessageRefused { id: "m-2".to_owned(), reason: "not now".to_owned() };
+    assert_eq!(refused, [wanted]);
+    let ended = tell(&mut codec, completed("u", "completed"));
+    assert_eq!(end(&ended), (true, false, None));
+    assert!(!ended.contains(&HarnessEvent::MessageStarted { id: "m-2".to_owned() }), "{ended:?}");
+    assert_eq!(codec.encode_steer("m-3", "too late"), None);
+}
+
+#[test]
 fn an_interrupt_cleans_up_before_the_end_and_works_before_the_turn() {
     let mut codec = in_turn();
     let line = codec.encode_interrupt("i").unwrap();

@@ -7,7 +7,7 @@ use sandboxed_domain::api::{
 };
 use sandboxed_domain::harness;
 use sandboxed_domain::mission::{MissionStatus, TerminalReason};
-use sandboxed_domain::policy;
+use sandboxed_domain::policy::{self, Destination};
 use uuid::Uuid;
 
 use super::App;
@@ -207,13 +207,17 @@ impl App {
             None => self.loaded().await?,
         };
         let row = self.store.read(move |c| store::get_mission(c, mission_id)).await?;
-        if row.status == MissionStatus::Waiting {
+        let destination = Destination::of(params.into_running_turn);
+        let queued = destination == Destination::NextTurn;
+        if row.status == MissionStatus::Waiting && queued {
             let (_, id) = self.resume_with(mission_id, params.content).await?;
-            return Ok(MessageResponse { id, queued: false, mission_id });
+            return Ok(MessageResponse { id, queued: false, mission_id, into_running_turn: false });
         }
-        let (id, _) =
-            self.enqueue(mission_id, params.content).await.map_err(|error| error.field("mission_id"))?;
-        Ok(MessageResponse { id, queued: true, mission_id })
+        let (id, _) = self
+            .enqueue(mission_id, params.content, destination)
+            .await
+            .map_err(|error| if error.field.is_some() { error } else { error.field("mission_id") })?;
+        Ok(MessageResponse { id, queued, mission_id, into_running_turn: !queued })
     }
 
     async fn loaded(&self) -> Result<Uuid, ApiError> {

@@ -8,7 +8,7 @@ use sandboxed_domain::api::{
 };
 use sandboxed_domain::harness;
 use sandboxed_domain::mission::{MissionStatus, TerminalReason};
-use sandboxed_domain::policy;
+use sandboxed_domain::policy::{self, Destination};
 use uuid::Uuid;
 
 use super::App;
@@ -16,7 +16,7 @@ use super::caller::Identity;
 use crate::git;
 use crate::mission::{git_error, report, request_stop, resumed_with, taken_up_with};
 use crate::store::blocking;
-use crate::store::{self, MissionQuery, MissionRow, Setbacks, StoreError, Tx};
+use crate::store::{self, MissionQuery, MissionRow, RunKind, RunPhase, Setbacks, StoreError, Tx};
 
 /// Workers on one page of a list: about 4 kB.
 const PAGE: u32 = 12;
@@ -147,20 +147,30 @@ impl App {
     ) -> Result<SendMessageResponse, ApiError> {
         policy::message("content", &params.content)?;
         let worker = self.worker(&Self::boss_name(identity)?, &params.worker_id).await?;
-        let (_, position) =
-            self.enqueue(worker.id, params.content).await.map_err(|error| error.field("worker_id"))?;
-        Ok(SendMessageResponse { queued: true, position })
+        let destination = Destination::of(params.into_running_turn);
+        let (_, position) = self
+            .enqueue(worker.id, params.content, destination)
+            .await
+            .map_err(|error| if error.field.is_some() { error } else { error.field("worker_id") })?;
+        let queued = destination == Destination::NextTurn;
+        Ok(SendMessageResponse { queued, position, into_running_turn: !queued })
     }
 
     /// Queues a message for a mission at work; returns its id and place.
-    pub(super) async fn enqueue(&self, id: Uuid, content: String) -> Result<(String, u32), ApiError> {
+    pub(super) async fn enqueue(
+        &self,
+        id: Uuid,
+        content: String,
+        destination: Destination,
+    ) -> Result<(String, u32), ApiError> {
         let message = Uuid::new_v4().to_string();
         let answer = message.clone();
         let position = self
             .store
             .write(move |tx| {
                 let row = store::get_mission(tx, id)?;
-                if !harness::find(&row.backend)?.capabilities().queue {
+                let harness = harness::find(&row.backend)?;
+                if !harness.capabilities().queue {
                     return Err(ApiError::new(
                         ErrorCode::NotAvailable,
                         format!("backend {} takes no messages", row.backend),
@@ -176,8 +186,15 @@ impl App {
                     .hint("use resume_worker (or mission resume)")
                     .into());
                 }
-                let position = store::enqueue_message(tx, id, &message, &content)?;
-                store::append_event(tx, id, &EventBody::UserMessage { id: message, content, queued: true })?;
+                if destination == Destination::RunningTurn {
+                    let run = store::latest_run(tx, id)?;
+                    let at_turn =
+                        run.is_some_and(|run| run.kind == RunKind::Turn && run.phase != RunPhase::Ended);
+                    policy::steerable(harness, row.status, at_turn)?;
+                }
+                let position = store::enqueue_for(tx, id, &message, &content, destination)?;
+                let queued = destination == Destination::NextTurn;
+                store::append_event(tx, id, &EventBody::UserMessage { id: message, content, queued })?;
                 Ok(position)
             })
             .await?;

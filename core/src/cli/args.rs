@@ -238,7 +238,13 @@ pub enum MissionVerb {
     /// Show what happened, in order
     Events(MissionEventsArgs),
     /// Send a message; `-` reads it from stdin
-    Send { id: Uuid, message: String },
+    Send {
+        id: Uuid,
+        message: String,
+        /// Into the turn that runs, where the backend can, instead of the next one
+        #[arg(long)]
+        into_running_turn: bool,
+    },
     /// Stop what it does
     Cancel { id: Uuid },
     /// Go on after its end
@@ -573,6 +579,7 @@ mod tests {
             "mission show ID --json",
             "mission events ID --follow --json --since 3",
             "mission send ID hello",
+            "mission send ID hello --into-running-turn",
             "mission cancel ID",
             "mission resume ID",
             "mission delete ID",

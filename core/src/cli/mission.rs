@@ -30,10 +30,14 @@ pub(super) async fn run(verb: MissionVerb) -> Outcome {
         MissionVerb::List(args) => list(&client, args).await?,
         MissionVerb::Show { id, json } => show(&client.mission(id).await?, Format::json(json.json))?,
         MissionVerb::Events(args) => events(&client, args).await?,
-        MissionVerb::Send { id, message } => {
-            let params = MessageParams { content: message, mission_id: Some(id) };
+        MissionVerb::Send { id, message, into_running_turn } => {
+            let params = MessageParams { content: message, mission_id: Some(id), into_running_turn };
             let answer = client.message(&params).await?;
-            out::say(if answer.queued { "queued behind the running turn" } else { "delivered" });
+            out::say(match (answer.queued, answer.into_running_turn) {
+                (true, _) => "queued behind the running turn",
+                (false, true) => "goes into the running turn",
+                (false, false) => "delivered",
+            });
         }
         MissionVerb::Cancel { id } => said(&client.cancel_mission(id).await?),
         MissionVerb::Resume { id, message } => {

@@ -90,7 +90,16 @@ fn apply(
         HarnessEvent::TurnEnded { success, interrupted, failure, message, usage } => {
             turn_ended(tx, row, run, LastTurn::new(success, interrupted, failure, message), usage)?;
         }
-        HarnessEvent::MessageStarted { .. } => row.last_activity = "working".to_owned(),
+        HarnessEvent::MessageStarted { id: message } => {
+            row.last_activity = "working".to_owned();
+            store::message_taken(tx, &message)?;
+        }
+        HarnessEvent::MessageRefused { id: message, reason } => {
+            store::requeue_message(tx, &message)?;
+            let message =
+                format!("a message was not taken into the running turn, it is the next one: {reason}");
+            store::append_event(tx, id, &EventBody::Error { code: "message_refused".to_owned(), message })?;
+        }
         HarnessEvent::RequestWithdrawn { request_id } => requests::withdraw(tx, row, run, &request_id)?,
         HarnessEvent::Send { line } => send(tx, run, &line)?,
         HarnessEvent::Raw(raw) => {

@@ -35,6 +35,29 @@ impl Actor<'_> {
         Ok(true)
     }
 
+    /// While a turn runs: promises the messages that are to go into it, as far as the harness takes them now.
+    pub(super) async fn steer(&self, run: &mut RunRow, codec: &mut dyn Codec) -> Result<(), StepError> {
+        let id = self.id;
+        let messages = self.shared.store.write(move |tx| store::messages_to_steer(tx, id)).await?;
+        for (message, content) in messages {
+            let Some(line) = codec.encode_steer(&message, &content) else { return Ok(()) };
+            let (snapshot, mut planned) = (codec.snapshot(), run.clone());
+            *run = self
+                .shared
+                .store
+                .write(move |tx| {
+                    let mut row = store::get_mission(tx, id)?;
+                    row.codec_state = Some(snapshot);
+                    store::message_steered(tx, &message)?;
+                    store::plan_stdin(tx, &mut planned, &line)?;
+                    store::save_mission(tx, &row)?;
+                    Ok(planned)
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Promises answers that were given meanwhile.
     pub(super) async fn answers(&self, run: &mut RunRow, codec: &mut dyn Codec) -> Result<(), StepError> {
         let run_id = run.id;

@@ -44,6 +44,8 @@ struct Drive<'a, 'b> {
     protocol: bool,
     /// The end of its stdin is enough to end the process.
     ends_with_stdin: bool,
+    /// It takes messages into a running turn.
+    steers: bool,
     stdout: PathBuf,
     directory: PathBuf,
     sandbox: Option<Arc<Live>>,
@@ -98,6 +100,7 @@ pub(super) async fn drive(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Re
         actor,
         protocol: run.plan.stdin_pipe && run.kind == RunKind::Turn,
         ends_with_stdin: harness.ends_with_stdin(),
+        steers: harness.capabilities().steer,
         stdout: directory.join(&run.plan.stdout_name),
         deadline: deadline(&row, &run),
         run,
@@ -240,6 +243,9 @@ impl Drive<'_, '_> {
         self.check_silence(row, &sandbox).await?;
         if self.run.kind == RunKind::Turn && self.run.plan.stdin_pipe && !self.run.stdin_closed {
             self.actor.answers(&mut self.run, self.codec.as_mut()).await?;
+            if self.steers && !self.run.idle && row.stop_reason.is_none() {
+                self.actor.steer(&mut self.run, self.codec.as_mut()).await?;
+            }
             if self.run.idle && row.stop_reason.is_none() {
                 let failed = row.last_turn.as_ref().is_some_and(|turn| !turn.success);
                 if failed || !self.actor.next_turn(&mut self.run, self.codec.as_mut()).await? {
@@ -448,8 +454,9 @@ impl Drive<'_, '_> {
                 if exit.is_none() {
                     row.stop_reason.get_or_insert(TerminalReason::RunnerLost.as_str());
                 }
-                // Nobody is there any more who could be answered.
+                // Nobody is there any more who could be answered, or take up a message.
                 requests::close_all(tx, id)?;
+                store::requeue_steered(tx, id)?;
                 if row.status == MissionStatus::NeedsInput {
                     store::transition(tx, &mut row, MissionStatus::Active, None)?;
                 }

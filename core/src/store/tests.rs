@@ -2,6 +2,7 @@
 
 use sandboxed_domain::api::{ApiError, AttentionEvent, AttentionKind, ErrorCode, EventBody};
 use sandboxed_domain::mission::{Cursor, MissionStatus};
+use sandboxed_domain::policy::Destination;
 use uuid::Uuid;
 
 use super::*;
@@ -224,6 +225,36 @@ async fn promised_stdin_is_kept_until_it_is_confirmed() {
         .await
         .unwrap();
     assert_eq!(pending, [(4, "two\n".to_owned())]);
+}
+
+/// Of messages for the running turn: those still to be given, and the next turn's.
+async fn ahead(store: &Store, id: Uuid) -> (Vec<String>, Option<String>) {
+    let read = store.read(move |c| Ok((messages_to_steer(c, id)?, next_message(c, id)?)));
+    let (steer, next) = read.await.unwrap();
+    (steer.into_iter().map(|(message, _)| message).collect(), next.map(|(message, _)| message))
+}
+
+#[tokio::test]
+async fn a_message_for_the_running_turn_is_the_next_one_until_it_is_taken() {
+    let Fixture { store, .. } = &open();
+    let row = mission("boss");
+    let id = row.id;
+    store.write(move |tx| save_mission(tx, &row)).await.unwrap();
+    let places = store.write(move |tx| {
+        let one = enqueue_for(tx, id, "one", "x", Destination::RunningTurn)?;
+        Ok((one, enqueue_for(tx, id, "two", "x", Destination::NextTurn)?))
+    });
+    assert_eq!(places.await.unwrap(), (0, 1));
+    let name = |text: &str| Some(text.to_owned());
+    assert_eq!(ahead(store, id).await, (vec!["one".to_owned()], name("one")), "should its turn end");
+    store.write(|tx| message_steered(tx, "one")).await.unwrap();
+    assert_eq!(ahead(store, id).await, (vec![], name("two")), "it is with the process");
+    store.write(move |tx| requeue_steered(tx, id)).await.unwrap();
+    assert_eq!(ahead(store, id).await, (vec![], name("one")), "which died before it took it");
+    store.write(|tx| message_steered(tx, "one")).await.unwrap();
+    store.write(|tx| message_taken(tx, "one")).await.unwrap();
+    store.write(move |tx| requeue_steered(tx, id)).await.unwrap();
+    assert_eq!(ahead(store, id).await, (vec![], name("two")), "or after it did");
 }
 
 #[test]

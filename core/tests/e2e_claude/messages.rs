@@ -1,4 +1,4 @@
-//! A message that nobody read.
+//! A message that nobody read, and one that cannot be heard at once.
 
 use sandboxed_domain::mission::MissionStatus;
 use sandboxed_testkit::stub::{Script, Step};
@@ -24,5 +24,22 @@ async fn a_message_that_a_failed_turn_left_unread_comes_first_when_the_worker_is
     let first = stage.conversation("next/0").await;
     assert!(first.contains("and [[next]]") && !first.contains("and go on"), "{first}");
     assert!(stage.conversation("next/1").await.contains("and go on"));
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn a_message_for_the_running_turn_is_refused_by_an_agent_that_does_not_take_it() {
+    let steps = [Step::bash("mkfifo gate; cat gate"), Step::text("DONE: undisturbed")];
+    let stage = Stage::new(Script::default().scenario("s", steps)).await;
+    let id: Uuid = stage.worker(worker("go [[s]]")).await;
+    let gate = stage.made(id, "gate").await;
+    let params = json!({"worker_id": id, "content": "mind", "into_running_turn": true});
+    let error = stage.daemon.tool(BOSS, "send_message_to_worker", params).await.unwrap_err();
+    assert_eq!(error.code.as_str(), "not_available");
+    assert_eq!(error.field.as_deref(), Some("into_running_turn"));
+    assert!(error.hint.contains("next turn"), "{}", error.hint);
+    stage.open_gate(&gate).await;
+    let record = stage.end(id).await;
+    assert_eq!((record.turns, record.reported.summary.as_str()), (1, "undisturbed"));
     stage.finish().await;
 }

@@ -1,4 +1,4 @@
-//! What only Codex does: goals, plans, and its own words for failures. The real CLI in a real sandbox, through the real
+//! What only Codex does: goals, plans, messages into the running turn. The real CLI in a real sandbox, through the real
 //! daemon, against the stub model server; what it has in common with others is in `e2e_harness`.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 #![expect(clippy::print_stderr, reason = "a failing test tells the daemon's log")]
@@ -11,3 +11,4 @@ mod support;
 mod goals;
 mod logins;
 mod plans;
+mod steering;

@@ -41,7 +41,11 @@ pub async fn a_persons_mission_waits_and_goes_on(case: &Case) {
     let mission = stage.mission(case, "good morning [[hello]]").await;
     let at = stage.event(mission.id, waits).await.sequence;
     let client = stage.daemon.client();
-    let params = MessageParams { content: "tell me more [[more]]".into(), mission_id: Some(mission.id) };
+    let params = MessageParams {
+        content: "tell me more [[more]]".into(),
+        mission_id: Some(mission.id),
+        ..MessageParams::default()
+    };
     client.message(&params).await.unwrap();
     let at = stage.event_after(mission.id, at, waits).await.sequence;
     assert!(stage.conversation("more/0").await.contains("good morning"));

@@ -113,13 +113,16 @@ pub struct EventsParams {
 }
 
 /// `POST /api/control/message`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "names are the contract's")]
 pub struct MessageParams {
     pub content: String,
     #[serde(default)]
     pub mission_id: Option<Uuid>,
+    /// Into the turn that runs, where the backend can, instead of the next one.
+    #[serde(default)]
+    pub into_running_turn: bool,
 }
 
 /// Where the message went.
@@ -129,6 +132,9 @@ pub struct MessageResponse {
     pub id: String,
     pub queued: bool,
     pub mission_id: Uuid,
+    /// It goes into the turn that runs; should that be over first, it is the next one.
+    #[serde(default)]
+    pub into_running_turn: bool,
 }
 
 /// `POST /api/control/missions/:id/resume`.

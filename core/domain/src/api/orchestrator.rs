@@ -520,14 +520,21 @@ pub struct SendMessageParams {
     pub worker_id: String,
     /// The message; at most 1 MiB.
     pub content: String,
+    /// True: into the turn that runs, where the backend can (codex), instead of the next one.
+    #[serde(default)]
+    pub into_running_turn: bool,
 }
 
 /// Answer of `send_message_to_worker`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[expect(missing_docs, reason = "names are the contract's")]
 pub struct SendMessageResponse {
+    /// It waits for the next turn.
     pub queued: bool,
+    /// Its place among those that do, 1 being next; 0 for one that does not.
     pub position: u32,
+    /// It goes into the turn that runs; should that be over first, it is the next one.
+    #[serde(default)]
+    pub into_running_turn: bool,
 }
 
 /// Parameters of `cancel_worker`.

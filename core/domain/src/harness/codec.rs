@@ -27,7 +27,9 @@ pub trait Codec: Send + Sync {
     /// where it waits in the state and nothing is to be said yet.
     fn encode_user_message(&mut self, id: &str, text: &str) -> Option<String>;
 
-    /// A message for the running turn rather than the next one; `None` where there is no such way or no turn.
+    /// A message for the running turn rather than the next one; `None` where there is no such way or no turn. When the
+    /// turn is over before the message arrives it is the next one and belongs to the same; one that is not taken comes
+    /// back as [`HarnessEvent::MessageRefused`].
     fn encode_steer(&mut self, _id: &str, _text: &str) -> Option<String> {
         None
     }

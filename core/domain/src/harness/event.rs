@@ -98,6 +98,13 @@ pub enum HarnessEvent {
         /// Id that was given when it was encoded.
         id: String,
     },
+    /// The harness did not take a message that was sent to it; it waits for the next turn.
+    MessageRefused {
+        /// Id that was given when it was encoded.
+        id: String,
+        /// Why, in the harness's words.
+        reason: String,
+    },
     /// A passing fault (a retry, a rate limit warning).
     Warning {
         /// Stable code.

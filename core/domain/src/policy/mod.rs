@@ -4,10 +4,12 @@ mod budget;
 mod network;
 mod params;
 mod permission;
+mod steering;
 mod validate;
 
 pub use budget::*;
 pub use network::*;
 pub use params::*;
 pub use permission::*;
+pub use steering::*;
 pub use validate::*;

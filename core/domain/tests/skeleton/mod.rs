@@ -58,6 +58,7 @@ fn one(event: &HarnessEvent) -> String {
         }
         HarnessEvent::RequestWithdrawn { request_id } => format!("withdrawn {request_id}"),
         HarnessEvent::MessageStarted { id } => format!("started {id}"),
+        HarnessEvent::MessageRefused { id, reason } => format!("refused {id} {reason:?}"),
         HarnessEvent::Warning { code, message } => format!("warning {code} {}", json!(message)),
         HarnessEvent::TurnEnded { success, interrupted, failure, message, usage } => {
             let how = match (success, interrupted, failure) {

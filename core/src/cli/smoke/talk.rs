@@ -29,7 +29,11 @@ pub(super) async fn talk(
         let Some(event) = frame.event().filter(|_| frame.id.is_some()) else { continue };
         observed.take(&event.body);
         if observed.is_busy() {
-            let params = MessageParams { content: second_message(), mission_id: Some(mission) };
+            let params = MessageParams {
+                content: second_message(),
+                mission_id: Some(mission),
+                ..MessageParams::default()
+            };
             match client.message(&params).await {
                 Ok(answer) => observed.accepted(answer.queued),
                 // It ended at this very moment.

@@ -22,7 +22,7 @@ pub(super) fn accepted(state: &mut State, id: &str, result: Result<&Value, &str>
         }
         Err(error) if state.turn.is_some() => {
             state.unstarted.retain(|sent| sent.id != id);
-            vec![HarnessEvent::Warning { code: "message_refused".to_owned(), message: error.to_owned() }]
+            vec![HarnessEvent::MessageRefused { id: id.to_owned(), reason: error.to_owned() }]
         }
         Err(error) => handshake::fail(state, format!("codex does not take the message: {error}")),
     }
