@@ -15,7 +15,7 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let harness = *registry().iter().find(|harness| harness.login().is_some()).unwrap();
+        let harness = subject();
         let place = Self { root: tempfile::tempdir().unwrap(), harness };
         fs::create_dir_all(place.home_file().parent().unwrap()).unwrap();
         place.login(1);
@@ -32,7 +32,7 @@ impl Place {
 
     /// The user's own CLI has renewed the login so often.
     fn login(&self, renewed: i64) {
-        let text = json!({"claudeAiOauth": tokens(renewed), "mcpOauth": {"mine": "m"}}).to_string();
+        let text = whole(renewed).to_string();
         fs::write(self.home_file(), text).unwrap();
     }
 
@@ -63,13 +63,29 @@ impl Place {
 
     /// As a CLI in a workspace does it.
     fn renewed_in(&self, name: &str, renewed: i64) {
-        fs::write(self.lent(name), json!({"claudeAiOauth": tokens(renewed)}).to_string()).unwrap();
+        fs::write(self.lent(name), part(renewed).to_string()).unwrap();
     }
 
     fn carry(&self, borrowers: &[(&str, Moment)]) -> Result<(), ApiError> {
         let borrowers: Vec<_> = borrowers.iter().map(|(name, moment)| self.borrower(name, *moment)).collect();
         carry(&self.settings(), self.harness, &borrowers)
     }
+}
+
+/// The harness of these tests: one of whose file a part is lent.
+fn subject() -> &'static dyn Harness {
+    let lends_a_part = |file: &LoginFile| file.lent.len() == 1;
+    *registry().iter().find(|harness| harness.login().is_some_and(lends_a_part)).unwrap()
+}
+
+fn part(renewed: i64) -> Value {
+    json!({ subject().login().unwrap().lent[0]: tokens(renewed) })
+}
+
+fn whole(renewed: i64) -> Value {
+    let mut whole = part(renewed);
+    whole["other"] = json!({"mine": "m"});
+    whole
 }
 
 fn tokens(renewed: i64) -> Value {
@@ -89,11 +105,11 @@ fn what_one_workspace_renews_the_user_and_the_others_have() {
         let seen = fs::metadata(place.lent(name)).unwrap();
         assert_eq!((seen.mode() & 0o7777, seen.uid()), (0o600, nix::unistd::getuid().as_raw()));
         let text = fs::read_to_string(place.lent(name)).unwrap();
-        assert!(text.contains("r1") && !text.contains("mcpOauth"), "{text}");
+        assert!(text.contains("r1") && !text.contains("mine"), "{text}");
     }
     place.renewed_in("b", 2);
     place.carry(&at_work(&["a", "b"])).unwrap();
-    assert_eq!(place.user(), json!({"claudeAiOauth": tokens(2), "mcpOauth": {"mine": "m"}}));
+    assert_eq!(place.user(), whole(2));
     let seen = fs::metadata(place.home_file()).unwrap();
     assert_eq!((seen.mode() & 0o7777, seen.uid(), seen.gid()), (0o600, 1234, 4321));
     assert!(fs::read_to_string(place.lent("a")).unwrap().contains("r2"));
@@ -105,7 +121,7 @@ fn what_one_workspace_renews_the_user_and_the_others_have() {
     }
     place.renewed_in("a", 4);
     place.carry(&[("a", Moment::End)]).unwrap();
-    assert_eq!(place.user()["claudeAiOauth"], tokens(4), "the last word of a mission that leaves");
+    assert_eq!(place.user(), whole(4), "the last word of a mission that leaves");
     assert!(!place.lent("a").exists() && !place.borrower("a", Moment::Work).owes(place.harness));
 }
 
@@ -116,11 +132,11 @@ fn what_is_older_or_no_login_never_comes_home() {
     place.carry(&[("a", Moment::Start)]).unwrap();
     let before = fs::read(place.home_file()).unwrap();
     let secret = place.root.path().join("secret");
-    fs::write(&secret, json!({"claudeAiOauth": tokens(9)}).to_string()).unwrap();
-    let large = format!("{{\"claudeAiOauth\": {{\"accessToken\": \"{}\"}}}}", "x".repeat(300_000));
+    fs::write(&secret, part(9).to_string()).unwrap();
+    let large = part(9).to_string().replace("a9", &"x".repeat(300_000));
     let tricks: [&dyn Fn(&Path); 7] = [
-        &|file| fs::write(file, json!({"claudeAiOauth": tokens(4)}).to_string()).unwrap(),
-        &|file| fs::write(file, "{\"claudeAiOauth\": {\"accessTo").unwrap(),
+        &|file| fs::write(file, part(4).to_string()).unwrap(),
+        &|file| fs::write(file, "{\"part\": {\"accessTo").unwrap(),
         &|file| fs::write(file, &large).unwrap(),
         &|file| fs::remove_file(file).unwrap(),
         &|file| symlink(&secret, file).unwrap(),
