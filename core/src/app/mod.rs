@@ -9,6 +9,7 @@ mod cleanup;
 mod control;
 mod entry;
 mod forks;
+mod metrics;
 mod models;
 mod pages;
 mod record;

@@ -1,7 +1,8 @@
 //! All routes.
 
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{Method, Uri};
+use axum::http::{Method, Uri, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router, middleware};
 use sandboxed_domain::api::{ApiError, ErrorCode, HealthResponse};
@@ -57,6 +58,12 @@ async fn backends(State(door): State<Door>) -> Answer<Vec<sandboxed_domain::api:
     Ok(Json(door.app.backend_auth(Default::default()).await?.backends))
 }
 
+/// As Prometheus reads it.
+async fn metrics(State(door): State<Door>) -> Result<Response, Problem> {
+    const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, TEXT)], door.app.metrics().await?).into_response())
+}
+
 /// Everything, behind the token; health is open.
 pub fn admin_router(door: Door, auth: Auth) -> Router {
     let missions = Router::new()
@@ -89,6 +96,7 @@ pub fn admin_router(door: Door, auth: Auth) -> Router {
     missions
         .merge(spaces)
         .route("/api/backends", get(backends))
+        .route("/metrics", get(metrics))
         .route("/api/cleanup", post(workspaces::cleanup))
         .route("/api/orchestrator/{tool}", post(orchestrator::call))
         .fallback(not_found)

@@ -5,6 +5,7 @@
 
 mod attention;
 mod blocking;
+mod counts;
 mod events;
 mod files;
 mod handle;
@@ -19,6 +20,7 @@ mod writer;
 
 pub use attention::*;
 pub use blocking::*;
+pub use counts::*;
 pub use events::*;
 pub use files::*;
 pub use handle::*;

@@ -77,6 +77,11 @@ impl Workspaces {
             .await?)
     }
 
+    /// Where everything is kept.
+    pub fn data_dir(&self) -> &Path {
+        &self.data
+    }
+
     /// The directories of a workspace.
     pub fn paths(&self, id: Uuid) -> WorkspacePaths {
         WorkspacePaths::new(&self.data, id)

@@ -1,5 +1,7 @@
 //! Who is let in, and how the daemon says no.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::raw::{Answer, Http};
@@ -43,6 +45,7 @@ async fn every_other_route_wants_the_token() {
         ("POST", "/api/workspaces"),
         ("POST", "/api/workspaces/host/exec"),
         ("GET", "/api/backends"),
+        ("GET", "/metrics"),
         ("POST", "/api/orchestrator/list_workers"),
         ("GET", "/no/such/route"),
     ];
@@ -126,5 +129,33 @@ async fn a_query_that_cannot_be_read_is_refused_by_field() {
     Answer::of(stream).await.problem(400, "invalid_argument", Some("Last-Event-ID"));
     let none: Value = http.get(list).await.ok();
     assert_eq!(none["missions"], json!([]));
+    daemon.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_those_described_and_tell_what_is_there() {
+    let daemon = Daemon::start().await;
+    let http = Http::new(daemon.settings());
+    http.post("/api/workspaces", json!({"name": "one"})).await.ok();
+    http.post("/api/workspaces/one/start", json!({})).await.ok();
+    daemon.run("boss@host", "true").await;
+    let text = daemon.client().metrics().await.unwrap();
+    let value = |series: &str| -> f64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {series} in {text}")).parse().unwrap()
+    };
+    assert_eq!(value("sandboxed_sh_missions{status=\"completed\"}"), 1.0);
+    assert_eq!(value("sandboxed_sh_missions{status=\"failed\"}"), 0.0);
+    assert_eq!(value("sandboxed_sh_workspaces{state=\"ready\"}"), 2.0);
+    assert!(value("sandboxed_sh_workspace_memory_bytes{workspace=\"one\"}") > 0.0);
+    assert!(value("sandboxed_sh_workspace_cpu_seconds_total{workspace=\"one\"}") > 0.0);
+    assert!(value("sandboxed_sh_workspace_processes{workspace=\"one\"}") >= 1.0);
+    assert!(value("sandboxed_sh_events_total") > 1.0 && value("sandboxed_sh_disk_free_bytes") > 0.0);
+    let name = |line: &str| line.split(['{', ' ']).next().unwrap().to_owned();
+    let served: BTreeSet<_> = text.lines().filter(|line| !line.starts_with('#')).map(name).collect();
+    let reference =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference.md")).unwrap();
+    let words = reference.split('`').filter(|word| word.starts_with("sandboxed_sh_") && !word.contains('.'));
+    assert_eq!(served, words.map(str::to_owned).collect::<BTreeSet<_>>());
     daemon.finish().await;
 }
