@@ -90,7 +90,12 @@ fn grok_is_started_as_an_agent_of_its_own() {
     }
     assert_eq!(file(&plan, ".grok/AGENTS.md"), "# You are a worker\n");
     let config = file(&plan, ".grok/config.toml");
-    for line in ["auto_update = false", "telemetry = \"off\"", "allow = [\"MCPTool(orchestrator__*)\"]"] {
+    for line in [
+        "auto_update = false",
+        "auto_background_on_timeout = false",
+        "telemetry = \"off\"",
+        "allow = [\"MCPTool(orchestrator__*)\"]",
+    ] {
         assert!(config.contains(line), "{line} is missing in {config}");
     }
     assert_eq!(plan.codec["setup"]["auth"], "xai.api_key");

@@ -8,7 +8,8 @@ use super::super::{Harness, LaunchPlan, LaunchRequest, PermissionMode, PlannedFi
 use super::{Grok, HOST_VARIABLES};
 use crate::api::ApiError;
 
-/// What calls home or makes requests of its own, off. A catalogue that is not fetched leaves the built-in models.
+/// What calls home or makes requests of its own, off. A catalogue that is not fetched leaves the built-in models. And a
+/// command that takes long is waited for: Grok would move it behind the turn, which might end before it.
 const CONFIG: &str = r#"[cli]
 auto_update = false
 
@@ -24,6 +25,11 @@ session_recap = false
 
 [models]
 max_retries = 4
+
+[toolset.bash]
+auto_background_on_timeout = false
+timeout_secs = 3600
+max_timeout_secs = 3600
 "#;
 
 /// See [`Harness::plan`].
