@@ -225,11 +225,20 @@ impl Hands {
     pub fn focus(&self) -> Result<Window> {
         let focus = self.display.conn.get_input_focus().map_err(x_failed)?.reply().map_err(x_failed)?.focus;
         // None, pointer root, and the screen itself are no programs.
-        if focus <= 1 || focus == self.display.root {
+        if focus <= 1 || focus == self.display.root || self.is_managers(focus)? {
             return Err(Problem::new(Code::TextNotTyped, "no window has the keyboard's focus")
                 .hint("click into the window or field first, or focus it with manage_window"));
         }
         Ok(focus)
+    }
+
+    /// A window manager keeps the focus of nobody in a window of one pixel. Toolkits have such too, but within theirs.
+    fn is_managers(&self, window: Window) -> Result<bool> {
+        let conn = &self.display.conn;
+        let tree = conn.query_tree(window).map_err(x_failed)?;
+        let geometry = conn.get_geometry(window).map_err(x_failed)?.reply().map_err(x_failed)?;
+        let at_top = tree.reply().map_err(x_failed)?.parent == self.display.root;
+        Ok(at_top && geometry.width <= 1 && geometry.height <= 1)
     }
 
     /// Sends a message about a window to the window manager.

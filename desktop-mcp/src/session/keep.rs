@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     fs, io,
     os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
-    os::unix::{fs::MetadataExt, process::CommandExt},
+    os::unix::{fs::MetadataExt, net::UnixStream, process::CommandExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -244,19 +244,26 @@ fn start(
 /// The socket of an X server, which it leaves behind when it is killed.
 struct Socket {
     path: PathBuf,
-    inode: u64,
+    /// Number and time of making: the number alone is soon another's.
+    identity: (u64, i64, i64),
 }
 
 impl Socket {
     fn of(display: u32) -> Option<Self> {
         let path = PathBuf::from(format!("/tmp/.X11-unix/X{display}"));
-        let inode = fs::metadata(&path).ok()?.ino();
-        Some(Self { path, inode })
+        let identity = Self::identity(&path)?;
+        Some(Self { path, identity })
+    }
+
+    fn identity(path: &Path) -> Option<(u64, i64, i64)> {
+        let data = fs::metadata(path).ok()?;
+        Some((data.ino(), data.ctime(), data.ctime_nsec()))
     }
 
     /// It usually is gone already, or is another server's that has the same number now.
     fn remove(&self) {
-        if fs::metadata(&self.path).is_ok_and(|data| data.ino() == self.inode) {
+        let deserted = || UnixStream::connect(&self.path).is_err();
+        if Self::identity(&self.path) == Some(self.identity) && deserted() {
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -190,18 +190,23 @@ pub fn socket(display: &str) -> PathBuf {
 /// What an X server has outside of the desktop's directory. Its number may be another's soon after.
 pub struct Traces {
     socket: PathBuf,
-    inode: u64,
+    made: (u64, i64),
 }
 
 impl Traces {
     pub fn of(desktop: &Value) -> Self {
         let socket = socket(desktop["display"].as_str().unwrap());
-        let inode = std::fs::metadata(&socket).unwrap().ino();
-        Self { socket, inode }
+        let made = made(&socket).unwrap();
+        Self { socket, made }
     }
 
     pub fn assert_gone(&self) {
-        let inode = std::fs::metadata(&self.socket).ok().map(|data| data.ino());
-        assert_ne!(inode, Some(self.inode), "the socket is gone");
+        assert_ne!(made(&self.socket), Some(self.made), "the socket is gone");
     }
+}
+
+/// Number and time of making of a file.
+fn made(path: &Path) -> Option<(u64, i64)> {
+    let data = std::fs::metadata(path).ok()?;
+    Some((data.ino(), data.ctime() * 1_000_000_000 + data.ctime_nsec()))
 }
