@@ -6,6 +6,7 @@ pub mod cli;
 pub mod daemon;
 pub mod harness;
 pub mod http;
+pub mod library;
 pub mod mission;
 pub mod sandbox;
 pub mod store;

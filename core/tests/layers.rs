@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["app"],
     &["mission"],
     &["workspace"],
-    &["harness", "git"],
+    &["harness", "git", "library"],
     &["sandbox"],
     &["store"],
 ];

@@ -27,6 +27,8 @@ fn request() -> LaunchRequest {
         model: None,
         effort: None,
         permission: PermissionMode::Bypass,
+        library_servers: Vec::new(),
+        settings: None,
         mcp_servers: vec![McpServer {
             name: "orchestrator".to_owned(),
             command: "/opt/bin/mcp".to_owned(),

@@ -26,13 +26,6 @@ impl App {
     /// # Errors
     /// A field that cannot be used, by name.
     pub async fn create_mission(&self, params: CreateMissionParams) -> Result<MissionView, ApiError> {
-        for (field, given) in [("agent", &params.agent), ("config_profile", &params.config_profile)] {
-            if given.is_some() {
-                return Err(ApiError::new(ErrorCode::NotAvailable, format!("{field} needs the library"))
-                    .field(field)
-                    .hint("leave it out"));
-            }
-        }
         if let Some(prompt) = &params.prompt {
             policy::message("prompt", prompt)?;
         }
@@ -83,6 +76,10 @@ impl App {
         row.effort = chosen.effort.map(|effort| effort.as_str().to_owned());
         let mode = policy::permission_mode(harness, workspace.kind, params.permission_mode, None)?;
         row.spec.permission_mode = Some(mode);
+        row.spec.config_profile.clone_from(&params.config_profile);
+        row.spec.agent.clone_from(&params.agent);
+        row.spec.mcps.clone_from(&params.mcps);
+        self.check_supplies(&row).await?;
         if let Some(directory) = &params.working_directory {
             row.working_directory = Some(self.inside(&workspace, directory, "working_directory").await?);
         }

@@ -95,7 +95,11 @@ impl App {
             timeout_seconds: spec.timeout_seconds,
             base: None,
             permission_mode: Some(mode),
+            config_profile: spec.config_profile.clone(),
+            agent: spec.agent.clone(),
+            mcps: spec.mcps.clone(),
         };
+        self.check_supplies(&row).await?;
         match (&spec.worktree, &spec.working_directory) {
             (Some(worktree), _) => self.plan_worktree(boss, workspace, worktree, &mut row).await?,
             (None, Some(directory)) => {

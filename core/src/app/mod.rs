@@ -18,6 +18,7 @@ mod shell;
 mod spaces;
 mod spares;
 mod state;
+mod supplies;
 mod tools;
 mod wait;
 mod workers;

@@ -48,6 +48,11 @@ pub enum Command {
         #[command(subcommand)]
         verb: WorkspaceVerb,
     },
+    /// What agents are given: skills, rules, commands, agents, MCP servers
+    Library {
+        #[command(subcommand)]
+        verb: super::library::LibraryVerb,
+    },
     /// Tell what old ended missions take, and remove them with --apply; never work that is nowhere else
     Cleanup(CleanupArgs),
     /// The way out of a sandbox; started by its launcher
@@ -345,6 +350,15 @@ pub struct MissionCreateArgs {
     /// Directory to work in
     #[arg(long, value_name = "PATH")]
     pub working_directory: Option<String>,
+    /// Profile of the Library
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Agent of the Library whose role it has
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+    /// MCP server beside those of the profile; may be given again
+    #[arg(long = "mcp", value_name = "NAME")]
+    pub mcps: Vec<String>,
     /// Print JSON.
     #[command(flatten)]
     pub json: JsonArg,

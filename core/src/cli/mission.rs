@@ -88,6 +88,9 @@ async fn create(client: &Client, args: MissionCreateArgs) -> Result<(), ApiError
         permission_mode: args.permission_mode.map(Into::into),
         workspace_id: args.workspace,
         working_directory: args.working_directory,
+        config_profile: args.profile,
+        agent: args.agent,
+        mcps: args.mcps,
         ..CreateMissionParams::default()
     };
     let view = client.create_mission(&params).await?;
@@ -159,6 +162,8 @@ fn show(view: &MissionView, format: Format) -> Result<(), ApiError> {
         ("task key", dash(&view.task_key)),
         ("workspace", view.workspace_id.to_string()),
         ("directory", dash(&view.working_directory)),
+        ("profile", dash(&view.config_profile)),
+        ("agent", dash(&view.agent)),
         ("turns", view.turns.to_string()),
         ("created", time(&view.created_at)),
         ("parked until", view.parked_until.as_ref().map_or_else(|| "-".to_owned(), time)),

@@ -14,6 +14,7 @@ mod daemon;
 mod demo;
 mod doctor;
 mod inside;
+mod library;
 mod mission;
 pub mod out;
 mod run;

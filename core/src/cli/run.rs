@@ -6,7 +6,7 @@ use clap::Parser;
 use sandboxed_domain::api::{ApiError, ErrorCode};
 
 use super::args::{Cli, Command, EgressMode};
-use super::{backend, cleanup, connect, daemon, demo, doctor, mission, out, smoke, workspace};
+use super::{backend, cleanup, connect, daemon, demo, doctor, library, mission, out, smoke, workspace};
 
 /// Exit status of a verb that has done what it was asked to: 0, unless the verb passes on somebody else's.
 pub(super) type Outcome = Result<u8, ApiError>;
@@ -33,6 +33,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Connect(args) => connect::run(&args),
         Command::Mission { verb } => wait_for(mission::run(verb)),
         Command::Workspace { verb } => wait_for(workspace::run(verb)),
+        Command::Library { verb } => wait_for(library::run(verb)),
         Command::Cleanup(args) => wait_for(cleanup::run(args)),
         Command::Egress { mode } => {
             let allow = match mode {

@@ -1,14 +1,14 @@
 //! Writing what an adapter planned: whole files by rename, never through a link, never over somebody's changes without
 //! telling.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Component, Path};
 
 use sandboxed_domain::api::{ApiError, ErrorCode};
-use sandboxed_domain::harness::{FileStep, PlannedFile, file_step};
+use sandboxed_domain::harness::{FileStep, PlannedFile, RemovalStep, file_step, removal_step};
 use sandboxed_git::write_only_below;
 use sha2::{Digest, Sha256};
 
@@ -24,6 +24,10 @@ pub struct Written {
     pub digests: BTreeMap<String, String>,
     /// Files that somebody else had changed, and what became of them.
     pub changed: Vec<(String, FileStep)>,
+    /// Files that were written once, are not planned any more and are gone now, or are not ours any more.
+    pub forgotten: Vec<String>,
+    /// Those of them that somebody changed: they stay.
+    pub kept: Vec<String>,
 }
 
 /// Makes the planned directories and files. All of them lie below `root`, which workers can write to, so no part of a
@@ -73,7 +77,44 @@ fn write_all(
             written.digests.insert(file.path.clone(), wanted);
         }
     }
+    let planned: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    for (path, wrote) in known.iter().filter(|(path, _)| !planned.contains(path.as_str())) {
+        let target = Path::new(path);
+        let found = match parents_are_folders(root, target, trusted) {
+            true => digest_of(target).map_err(|source| io_error(target, &source))?,
+            // A worker put something else in the way: what lies behind it is not ours.
+            false => None,
+        };
+        match removal_step(found.as_deref(), wrote) {
+            RemovalStep::Remove => remove(root, target).map_err(|source| io_error(target, &source))?,
+            RemovalStep::Forget => {}
+            RemovalStep::Keep => written.kept.push(path.clone()),
+        }
+        written.forgotten.push(path.clone());
+    }
     Ok(written)
+}
+
+/// Whether all between `root` and a file below it are folders, not links.
+fn parents_are_folders(root: &Path, path: &Path, trusted: bool) -> bool {
+    let Ok(below) = path.strip_prefix(root) else { return false };
+    let mut current = root.to_owned();
+    below.parent().into_iter().flat_map(Path::components).all(|part| {
+        let Component::Normal(part) = part else { return false };
+        current.push(part);
+        let found = current.symlink_metadata();
+        found.is_ok_and(|found| found.is_dir() || (trusted && current.is_dir()))
+    })
+}
+
+/// Removes a file, and the folders below `root` that are empty then.
+fn remove(root: &Path, path: &Path) -> std::io::Result<()> {
+    fs::remove_file(path)?;
+    let mut folder = path.parent();
+    while let Some(empty) = folder.filter(|folder| *folder != root && fs::remove_dir(folder).is_ok()) {
+        folder = empty.parent();
+    }
+    Ok(())
 }
 
 fn digest(bytes: &[u8]) -> String {
@@ -241,5 +282,32 @@ mod tests {
                 write_files(root.path(), &[], &[planned(&path, false)], &BTreeMap::new(), false).is_err()
             );
         }
+    }
+
+    #[test]
+    fn what_is_not_planned_any_more_goes_unless_somebody_changed_it() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| planned(&root.path().join(name), true);
+        let all = [at("s/a/x"), at("s/a/y"), at("s/b/x"), at("s/c/x")];
+        let known = write(root.path(), &all, &BTreeMap::new()).digests;
+        fs::write(root.path().join("s/b/x"), "theirs").unwrap();
+        fs::write(root.path().join("s/a/theirs"), "theirs").unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("x"), fs::read(root.path().join("s/c/x")).unwrap()).unwrap();
+        fs::remove_dir_all(root.path().join("s/c")).unwrap();
+        std::os::unix::fs::symlink(outside.path(), root.path().join("s/c")).unwrap();
+        let written = write(root.path(), &[at("s/a/y")], &known);
+        let path = |name: &str| root.path().join(name).display().to_string();
+        assert_eq!(written.forgotten, [path("s/a/x"), path("s/b/x"), path("s/c/x")]);
+        assert_eq!(written.kept, [path("s/b/x")]);
+        assert!(!Path::new(&path("s/a/x")).exists() && Path::new(&path("s/a/theirs")).exists());
+        assert!(Path::new(&path("s/a/y")).exists() && outside.path().join("x").exists());
+        let known = BTreeMap::from([(path("s/a/y"), known[&path("s/a/y")].clone())]);
+        fs::remove_file(path("s/a/theirs")).unwrap();
+        write(root.path(), &[], &known);
+        assert!(
+            !Path::new(&path("s/a")).exists() && Path::new(&path("s")).exists(),
+            "only what is empty goes"
+        );
     }
 }

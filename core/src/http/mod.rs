@@ -2,6 +2,7 @@
 
 mod auth;
 mod control;
+mod library;
 mod orchestrator;
 mod peer;
 mod problem;

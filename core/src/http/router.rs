@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::auth::{Auth, require_token};
 use super::peer::require_own_process;
 use super::problem::{Answer, Problem};
-use super::{control, orchestrator, sse, workspaces};
+use super::{control, library, orchestrator, sse, workspaces};
 use crate::app::{App, Identity};
 
 /// A batch of 64 prompts of 1 MiB each, and some room.
@@ -95,6 +95,7 @@ pub fn admin_router(door: Door, auth: Auth) -> Router {
         .route("/api/workspaces/{id}/apply", post(workspaces::apply));
     missions
         .merge(spaces)
+        .merge(library_routes())
         .route("/api/backends", get(backends))
         .route("/metrics", get(metrics))
         .route("/api/cleanup", post(workspaces::cleanup))
@@ -105,6 +106,18 @@ pub fn admin_router(door: Door, auth: Auth) -> Router {
         .route("/api/health", get(health))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(door)
+}
+
+fn library_routes() -> Router<Door> {
+    Router::new()
+        .route("/api/library", get(library::view))
+        .route("/api/library/status", get(library::status))
+        .route("/api/library/sync", post(library::sync))
+        .route("/api/library/push", post(library::push))
+        .route("/api/library/commit", post(library::commit))
+        .route("/api/library/revert", post(library::revert))
+        .route("/api/library/history", get(library::history))
+        .route("/api/library/file", get(library::file).put(library::write).delete(library::remove))
 }
 
 /// What a mission may do by its own socket: the tools, as itself. Serve it with [`super::Peer`] as connect info.

@@ -7,8 +7,9 @@ use chrono::Utc;
 use sandboxed_domain::api::{ApiError, EventBody, WorkspaceKind};
 use sandboxed_domain::harness::{
     BackendKind, FileStep, Harness, InstructionParts, LaunchPlan, LaunchRequest, McpServer, PermissionMode,
-    Placed, Skill, StdinMode, worker_instructions,
+    Placed, StdinMode, TOOLS, worker_instructions,
 };
+use sandboxed_domain::library::{PLATFORM_SERVER, Resolved, library_instructions};
 use sandboxed_domain::mission::{MissionStatus, TerminalReason};
 use uuid::Uuid;
 
@@ -17,6 +18,7 @@ use super::keys::{choose, named};
 use super::logins::borrower;
 use super::manager::end_mission;
 use super::sockets::SOCKET_NAME;
+use super::supplies::{Supplies, supplies};
 use crate::git;
 use crate::harness::{
     self, Credential, Moment, ProgramError, Written, auto_install_variable, is_on, lead, write_files,
@@ -26,9 +28,6 @@ use crate::store::{
     self, MissionRow, RunKind, RunPhase, RunPlan, RunRow, StoreError, WorkspaceRow, blocking, io_error,
 };
 use crate::workspace::{Live, inside_argv, inside_own_program, network_env};
-
-/// Name of the MCP server with the worker's tools.
-const MCP_SERVER: &str = "orchestrator";
 
 /// Makes everything that the run needs and writes the run down.
 pub(super) async fn prepare(actor: &Actor<'_>, row: MissionRow) -> Result<(), StepError> {
@@ -53,7 +52,8 @@ pub(super) async fn prepare(actor: &Actor<'_>, row: MissionRow) -> Result<(), St
     lend_login(actor, &row, harness, &credential, Moment::Start).await?;
     let prompt = take_prompt(actor, harness).await?;
     let content = prompt.as_ref().map(|(_, content)| content.clone()).unwrap_or_default();
-    let plan = launch_plan(actor, &row, &live, &directory, content, &credential)?;
+    let supplies = supplies(actor, &row, &workspace, harness).await?;
+    let plan = launch_plan(actor, &row, &live, &directory, content, &credential, &supplies)?;
     let host = workspace.kind == WorkspaceKind::Host;
     let mission_dir = actor.mission_dir(&row);
     let (directories, files) = (plan.directories.clone(), plan.files.clone());
@@ -73,6 +73,11 @@ pub(super) async fn prepare(actor: &Actor<'_>, row: MissionRow) -> Result<(), St
 /// Remembers what was written, and tells of files that somebody had changed.
 fn note_files(tx: &mut store::Tx<'_>, mission: Uuid, written: Written) -> Result<(), StoreError> {
     store::save_written_files(tx, mission, &written.digests)?;
+    store::forget_written_files(tx, mission, &written.forgotten)?;
+    for path in written.kept {
+        let message = format!("{path} is not as it was left: it is kept, though the Library has it no more");
+        store::append_event(tx, mission, &EventBody::Error { code: "file_kept".to_owned(), message })?;
+    }
     for (path, step) in written.changed {
         let (code, became) = match step {
             FileStep::Keep => ("file_kept", "it is kept, and what the platform wanted there is not in force"),
@@ -249,21 +254,16 @@ fn launch_plan(
     directory: &str,
     prompt: String,
     credential: &Credential,
+    supplies: &Supplies,
 ) -> Result<LaunchPlan, StepError> {
     let harness = Actor::harness(row)?;
     let mission_dir = actor.mission_dir(row).display().to_string();
     let host = live.kind() == WorkspaceKind::Host;
     let agent = harness.capabilities().kind == BackendKind::Agent;
     let mcp_servers = if harness.capabilities().mcp {
-        vec![McpServer {
-            name: MCP_SERVER.to_owned(),
-            command: inside_own_program(host, "mcp-orchestrator")?,
-            args: Vec::new(),
-            env: BTreeMap::from([
-                ("SANDBOXED_SH_API_URL".to_owned(), format!("unix:{mission_dir}/{SOCKET_NAME}")),
-                ("SANDBOXED_SH_MISSION_ID".to_owned(), row.id.to_string()),
-            ]),
-        }]
+        let mut servers = vec![own_server(row, host, &mission_dir)?];
+        servers.extend(supplies.built_in_servers(host, directory, &mission_dir)?);
+        servers
     } else {
         Vec::new()
     };
@@ -276,8 +276,10 @@ fn launch_plan(
         model: row.model.clone(),
         effort: row.effort.as_deref().and_then(|text| sandboxed_domain::policy::effort("effort", text).ok()),
         permission: permission(harness, live.kind(), row)?,
-        instructions: if agent && row.boss.is_some() { instructions(row) } else { String::new() },
+        instructions: if agent { instructions(row, &supplies.resolved) } else { String::new() },
         mcp_servers,
+        library_servers: supplies.resolved.servers.clone(),
+        settings: supplies.resolved.settings.clone(),
         credentials: credential.variables.clone(),
         env: row.spec.env.clone(),
         command: row.spec.command.clone(),
@@ -285,9 +287,13 @@ fn launch_plan(
         mission_dir,
     };
     let mut plan = harness.plan(&request)?;
-    if let Some(skills) = harness.skills_dir() {
-        let directory = format!("{}/{skills}", request.mission_dir);
-        plan.files.extend(own_skill(row).planned(&directory));
+    if agent {
+        plan.files.extend(supplies.files(harness, &request.mission_dir));
+        let tools = format!("{}/{TOOLS}", request.mission_dir);
+        plan.env
+            .entry("PATH".to_owned())
+            .and_modify(|path| *path = format!("{path}:{tools}"))
+            .or_insert(tools);
     }
     let placed = placed_login(actor, row, harness).filter(|_| credential.login);
     plan.env.extend(placed.and_then(|placed| placed.variable));
@@ -308,27 +314,31 @@ fn permission(
     }
 }
 
-/// How to use the tools that the mission has: a worker's or a boss's.
-fn own_skill(row: &MissionRow) -> Skill {
-    match row.boss {
-        Some(_) => Skill::of_text(
-            "orchestrator-worker",
-            include_str!("../../../skills/orchestrator-worker/SKILL.md"),
-        ),
-        None => {
-            Skill::of_text("orchestrator-boss", include_str!("../../../skills/orchestrator-boss/SKILL.md"))
-        }
-    }
+/// The server with the tools of the mission's part.
+fn own_server(row: &MissionRow, host: bool, mission_dir: &str) -> Result<McpServer, ApiError> {
+    Ok(McpServer {
+        name: PLATFORM_SERVER.to_owned(),
+        command: inside_own_program(host, "mcp-orchestrator")?,
+        args: Vec::new(),
+        env: BTreeMap::from([
+            ("SANDBOXED_SH_API_URL".to_owned(), format!("unix:{mission_dir}/{SOCKET_NAME}")),
+            ("SANDBOXED_SH_MISSION_ID".to_owned(), row.id.to_string()),
+        ]),
+    })
 }
 
-fn instructions(row: &MissionRow) -> String {
-    worker_instructions(&InstructionParts {
-        title: &row.title,
-        acceptance_criteria: &row.spec.acceptance_criteria,
-        verification_command: row.spec.verification_command.as_deref(),
-        branch: row.branch.as_deref(),
-        mcp_server: Some(MCP_SERVER),
-    })
+/// What a worker is told of its task, and everybody of the Library's rules and of a role.
+fn instructions(row: &MissionRow, resolved: &Resolved) -> String {
+    let own = row.boss.is_some().then(|| {
+        worker_instructions(&InstructionParts {
+            title: &row.title,
+            acceptance_criteria: &row.spec.acceptance_criteria,
+            verification_command: row.spec.verification_command.as_deref(),
+            branch: row.branch.as_deref(),
+            mcp_server: Some(PLATFORM_SERVER),
+        })
+    });
+    own.unwrap_or_default() + &library_instructions(resolved)
 }
 
 /// Writes the run down together with the mission's new state, so that a restart goes on from here.
@@ -396,7 +406,8 @@ pub(super) async fn start(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Re
             let harness = Actor::harness(&row)?;
             let credential = named(actor, harness, run.plan.credential.as_deref()).await?;
             lend_login(actor, &row, harness, &credential, Moment::Start).await?;
-            launch_plan(actor, &row, &sandbox, &run.plan.cwd, String::new(), &credential)?.env
+            let none = Supplies::default();
+            launch_plan(actor, &row, &sandbox, &run.plan.cwd, String::new(), &credential, &none)?.env
         }
         RunKind::Verify => check_env(actor, &row),
     };

@@ -36,3 +36,15 @@ pub fn save_written_files(
     }
     Ok(())
 }
+
+/// Forgets files that are not ours any more.
+///
+/// # Errors
+/// SQLite's.
+pub fn forget_written_files(tx: &Tx<'_>, mission: Uuid, paths: &[String]) -> Result<(), StoreError> {
+    let mut statement = tx.prepare_cached("DELETE FROM written_files WHERE mission_id = ?1 AND path = ?2")?;
+    for path in paths {
+        statement.execute(params![mission.to_string(), path])?;
+    }
+    Ok(())
+}

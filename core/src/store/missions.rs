@@ -34,6 +34,12 @@ pub struct MissionSpec {
     pub base: Option<String>,
     /// Whether it asks; none in rows of older versions.
     pub permission_mode: Option<PermissionMode>,
+    /// Profile of the Library.
+    pub config_profile: Option<String>,
+    /// Role of the Library.
+    pub agent: Option<String>,
+    /// MCP servers that it asked for.
+    pub mcps: Vec<String>,
 }
 
 /// How the last turn ended, as the codec said.
@@ -205,6 +211,9 @@ impl MissionRow {
             working_directory: self.working_directory.clone(),
             session_id: self.session_started.then(|| self.session_id.clone()),
             turns: self.turns,
+            config_profile: self.spec.config_profile.clone(),
+            agent: self.spec.agent.clone(),
+            mcps: self.spec.mcps.clone(),
             created_at: self.created_at,
             updated_at: self.updated_at,
             ended_at: self.ended_at,

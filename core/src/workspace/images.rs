@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use sandboxed_domain::api::{ApiError, BuildProgress, ErrorCode};
+use sandboxed_domain::api::{ApiError, BuildProgress, ErrorCode, WorkspaceKind};
 use sandboxed_domain::harness::{find, registry};
 use sandboxed_domain::sandbox::{DEFAULT_TEMPLATE, Template, resolve_template};
 
@@ -25,11 +25,27 @@ impl Workspaces {
     /// # Errors
     /// `invalid_argument` on `template`.
     pub fn template(&self, name: &str) -> Result<Template, ApiError> {
-        let folder = self.data.join("library/templates");
-        resolve_template(name, &|name| {
-            let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
-            plain.then(|| std::fs::read_to_string(folder.join(format!("{name}.toml"))).ok())?
-        })
+        let library = self.library.read();
+        let file = format!("templates/{name}.toml");
+        if let Some(problem) = library.problems.iter().find(|problem| problem.path == file) {
+            return Err(ApiError::invalid(
+                "template",
+                format!("the Library's template is not sound: {problem}"),
+            )
+            .hint("mend the file, or name another template"));
+        }
+        resolve_template(name, &|name| library.templates.get(name).cloned())
+    }
+
+    /// The template of a workspace; nothing for the host's.
+    ///
+    /// # Errors
+    /// As [`Workspaces::template`].
+    pub fn template_of(&self, row: &WorkspaceRow) -> Result<Template, ApiError> {
+        match row.kind {
+            WorkspaceKind::Host => Ok(Template::default()),
+            WorkspaceKind::Container => self.template(template_name(row)),
+        }
     }
 
     /// Root of an image by its name.

@@ -14,6 +14,7 @@ use super::images::template_name;
 use super::paths::{WorkspacePaths, short};
 use super::running::{Live, Places};
 use crate::harness::Programs;
+use crate::library::{LibraryFolder, LibrarySettings};
 use crate::sandbox::CgroupTree;
 use crate::sandbox::image::ImageStore;
 use crate::store::{self, Store, StoreError, WorkspaceRow, WorkspaceSpec, io_error};
@@ -32,6 +33,7 @@ pub struct Workspaces {
     pub(super) programs: Programs,
     pub(super) images: Arc<ImageStore>,
     pub(super) freezer: Arc<Freezer>,
+    pub(super) library: LibraryFolder,
 }
 
 impl Workspaces {
@@ -49,9 +51,10 @@ impl Workspaces {
         };
         let images = Arc::new(ImageStore::new(data.join("images")));
         let programs = Programs::new(&data);
+        let library = LibraryFolder::open(&data, LibrarySettings::from_env(&data)?)?;
         let instance = instance.to_owned();
         let (places, freezer) = (Arc::default(), Arc::default());
-        let workspaces = Self { data, store, tree, instance, places, programs, images, freezer };
+        let workspaces = Self { library, data, store, tree, instance, places, programs, images, freezer };
         workspaces.ensure_host().await?;
         workspaces.remove_unnamed_layers().await;
         Ok(workspaces)
@@ -208,6 +211,11 @@ impl Workspaces {
             limits: row.spec.limits,
             created_at: row.created_at,
         }
+    }
+
+    /// The Library.
+    pub fn library(&self) -> &LibraryFolder {
+        &self.library
     }
 
     /// The agents' programs of this host.

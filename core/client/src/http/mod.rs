@@ -4,6 +4,7 @@ mod build;
 mod client;
 mod events;
 mod failure;
+mod library;
 mod routes;
 mod shell;
 

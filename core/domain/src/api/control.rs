@@ -39,6 +39,9 @@ pub struct CreateMissionParams {
     pub workspace_id: Option<String>,
     pub agent: Option<String>,
     pub config_profile: Option<String>,
+    /// MCP servers beside those of the profile: names of the Library's, `workspace`, `desktop`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mcps: Vec<String>,
     pub parent_mission_id: Option<Uuid>,
     pub working_directory: Option<String>,
 }
@@ -64,6 +67,15 @@ pub struct MissionView {
     pub working_directory: Option<String>,
     pub session_id: Option<String>,
     pub turns: u32,
+    /// Profile of the Library.
+    #[serde(default)]
+    pub config_profile: Option<String>,
+    /// Agent of the Library whose role it has.
+    #[serde(default)]
+    pub agent: Option<String>,
+    /// MCP servers that it asked for.
+    #[serde(default)]
+    pub mcps: Vec<String>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub ended_at: Option<DateTime<Utc>>,

@@ -243,6 +243,17 @@ pub struct WorkerSpec {
     /// Extra environment variables of the worker.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
+    /// MCP servers beside those of its profile: names of the Library's, or workspace, desktop.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mcps: Vec<String>,
+    /// Profile of the Library: which skills, rules, commands and MCP servers it gets; default all but servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub config_profile: Option<String>,
+    /// Agent of the Library whose role it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub agent: Option<String>,
     /// backend command only: program and arguments; without it the prompt is run as a sh script.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,

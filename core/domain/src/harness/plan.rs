@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::LibraryServer;
 use crate::api::Effort;
 pub use crate::api::PermissionMode;
 
@@ -39,8 +40,13 @@ pub struct LaunchRequest {
     pub effort: Option<Effort>,
     /// Whether it asks: one of [`super::Harness::permission_modes`].
     pub permission: PermissionMode,
-    /// MCP servers.
+    /// MCP servers of the platform, whose tools need no permission.
     pub mcp_servers: Vec<McpServer>,
+    /// MCP servers of the user's choice, for the harness's own configuration: what they hold may be secret.
+    pub library_servers: Vec<LibraryServer>,
+    /// The user's settings of this harness, below the platform's own: the text of its
+    /// [file](super::LibraryPlaces::settings), by its path.
+    pub settings: Option<(String, String)>,
     /// Text for the harness's context file.
     pub instructions: String,
     /// Credentials and settings found on the host, for the harness's process only.

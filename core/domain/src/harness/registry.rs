@@ -8,7 +8,7 @@ use super::command::Command;
 use super::gemini::Gemini;
 use super::grok::Grok;
 use super::opencode::OpenCode;
-use super::{Codec, LaunchPlan, LaunchRequest, LoginFile, Program};
+use super::{Codec, LaunchPlan, LaunchRequest, LibraryPlaces, LoginFile, Program};
 use crate::api::{ApiError, AuthKind, Effort, ErrorCode, PermissionMode};
 
 /// Whether a model decides or a program just runs.
@@ -123,6 +123,11 @@ pub trait Harness: Sync {
     /// Where its CLI looks for a user's skills, relative to the mission's directory; `None`: it knows none.
     fn skills_dir(&self) -> Option<&'static str> {
         None
+    }
+
+    /// Where its CLI looks for what else the Library has.
+    fn library_places(&self) -> LibraryPlaces {
+        LibraryPlaces::default()
     }
 
     /// What to start.

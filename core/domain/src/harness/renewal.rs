@@ -24,6 +24,26 @@ pub fn file_step(found: Option<&str>, wanted: &str, wrote: Option<&str>, keep_ex
     }
 }
 
+/// What becomes of a file that was written and is not wanted any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemovalStep {
+    /// Remove it: it is as it was written.
+    Remove,
+    /// It is gone.
+    Forget,
+    /// Keep it, and tell: somebody changed it.
+    Keep,
+}
+
+/// The rule, by digests: of what is `found`, and of what we `wrote`.
+pub fn removal_step(found: Option<&str>, wrote: &str) -> RemovalStep {
+    match found {
+        None => RemovalStep::Forget,
+        Some(found) if found == wrote => RemovalStep::Remove,
+        Some(_) => RemovalStep::Keep,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +65,12 @@ mod tests {
         for (found, wrote, keep, want) in table {
             assert_eq!(file_step(found, "new", wrote, keep), want, "{found:?} {wrote:?} {keep}");
         }
+    }
+
+    #[test]
+    fn only_what_was_written_is_removed() {
+        assert_eq!(removal_step(Some("ours"), "ours"), RemovalStep::Remove);
+        assert_eq!(removal_step(Some("theirs"), "ours"), RemovalStep::Keep);
+        assert_eq!(removal_step(None, "ours"), RemovalStep::Forget);
     }
 }

@@ -7,22 +7,40 @@ use super::PlannedFile;
 pub struct Skill {
     /// Name of the folder: lower-case letters, digits and dashes.
     pub name: String,
-    /// Files by their path within the folder, `SKILL.md` among them.
-    pub files: Vec<(String, String)>,
+    /// Its files, `SKILL.md` among them.
+    pub files: Vec<SkillFile>,
+}
+
+/// A file of a skill.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkillFile {
+    /// Path within the folder.
+    pub path: String,
+    /// Its text.
+    pub content: String,
+    /// Whether it is a program.
+    pub executable: bool,
+}
+
+impl SkillFile {
+    /// A file that is no program.
+    pub fn new(path: &str, content: &str) -> Self {
+        Self { path: path.to_owned(), content: content.to_owned(), executable: false }
+    }
 }
 
 impl Skill {
     /// A skill of one file.
     pub fn of_text(name: &str, text: &str) -> Self {
-        Self { name: name.to_owned(), files: vec![("SKILL.md".to_owned(), text.to_owned())] }
+        Self { name: name.to_owned(), files: vec![SkillFile::new("SKILL.md", text)] }
     }
 
     /// Its files below `directory`, an absolute path as seen inside.
     pub fn planned(&self, directory: &str) -> impl Iterator<Item = PlannedFile> {
-        self.files.iter().map(move |(path, content)| PlannedFile {
-            path: format!("{directory}/{}/{path}", self.name),
-            content: content.clone(),
-            mode: 0o600,
+        self.files.iter().map(move |file| PlannedFile {
+            path: format!("{directory}/{}/{}", self.name, file.path),
+            content: file.content.clone(),
+            mode: if file.executable { 0o700 } else { 0o600 },
             keep_existing: false,
         })
     }

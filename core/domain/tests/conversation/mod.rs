@@ -227,6 +227,8 @@ fn request(permission: PermissionMode, session: Option<&str>) -> LaunchRequest {
         effort: None,
         permission,
         mcp_servers: Vec::new(),
+        library_servers: Vec::new(),
+        settings: None,
         instructions: String::new(),
         credentials: BTreeMap::from([("OPENAI_API_KEY".to_owned(), "k".to_owned())]),
         env: BTreeMap::new(),

@@ -58,6 +58,8 @@ pub fn request() -> LaunchRequest {
         effort: None,
         permission: PermissionMode::Bypass,
         mcp_servers: Vec::new(),
+        library_servers: Vec::new(),
+        settings: None,
         instructions: "# You are a worker\n".to_owned(),
         credentials: BTreeMap::new(),
         env: BTreeMap::new(),

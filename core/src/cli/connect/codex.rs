@@ -9,6 +9,7 @@ use toml_edit::{Array, DocumentMut, Item, Table, value};
 
 use super::{MAX_WAIT, SERVER};
 use crate::harness::{auto_install_variable, bootstrap_variable};
+use crate::library::LibrarySettings;
 use crate::mission::MissionSettings;
 
 /// Longest start of the server in seconds: the daemon may have to be started first.
@@ -94,7 +95,8 @@ fn variables(old: Option<&Item>) -> Array {
         .iter()
         .filter(|harness| harness.program().is_some())
         .flat_map(|harness| [auto_install_variable(harness.id()), bootstrap_variable(harness.id())]);
-    let settings = SETTINGS.map(str::to_owned).into_iter().chain(MissionSettings::names());
+    let library = LibrarySettings::names().map(str::to_owned);
+    let settings = SETTINGS.map(str::to_owned).into_iter().chain(MissionSettings::names()).chain(library);
     let all = settings.chain(programs).chain(installing).chain(credentials);
     for name in all {
         if !variables.iter().any(|listed| listed.as_str() == Some(&name)) {

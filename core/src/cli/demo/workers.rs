@@ -135,6 +135,9 @@ fn spec(task: &Task, boss: &str, backend: &str, agent: bool) -> WorkerSpec {
         timeout_seconds: Some(if agent { AGENT_SECONDS } else { COMMAND_SECONDS }),
         budget_usd: None,
         env: std::collections::BTreeMap::new(),
+        mcps: Vec::new(),
+        config_profile: None,
+        agent: None,
         command: Vec::new(),
     }
 }

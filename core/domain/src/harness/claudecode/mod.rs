@@ -8,7 +8,7 @@
 //! | file in the mission's directory | how it comes into force |
 //! |---|---|
 //! | `.claude/CLAUDE.md` | read as the user's memory file of `CLAUDE_CONFIG_DIR`, whatever the working directory |
-//! | `.claude/skills/` | the user's skills |
+//! | `.claude/skills/`, `.claude/agents/`, `.claude/commands/` | the user's skills, agents and commands |
 //! | `.claude/settings.local.json` | given by `--settings`, since only a project's file of this name is read unasked |
 //! | `.claude/mcp.json` | given by `--mcp-config`; `--strict-mcp-config` keeps a repository's `.mcp.json` out |
 //!
@@ -34,8 +34,8 @@ mod result;
 use std::collections::BTreeMap;
 
 use super::{
-    BackendKind, CLAUDE, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest, LoginFile,
-    Program, Readiness,
+    AgentForm, BackendKind, CLAUDE, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest,
+    LibraryPlaces, LoginFile, Program, Readiness,
 };
 use crate::api::{ApiError, AuthKind, Effort, ErrorCode};
 
@@ -133,6 +133,14 @@ impl Harness for ClaudeCode {
 
     fn skills_dir(&self) -> Option<&'static str> {
         Some(".claude/skills")
+    }
+
+    fn library_places(&self) -> LibraryPlaces {
+        LibraryPlaces {
+            agents: Some((".claude/agents", AgentForm::AsWritten)),
+            commands: Some(".claude/commands"),
+            settings: Some("claudecode/settings.json"),
+        }
     }
 
     fn plan(&self, request: &LaunchRequest) -> Result<LaunchPlan, ApiError> {

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::super::environment::{self, owned};
-use super::super::{Harness, LaunchPlan, LaunchRequest, McpServer, PermissionMode, PlannedFile, StdinMode};
+use super::super::settings::{json_settings, merge_json};
+use super::super::{Harness, LaunchPlan, LaunchRequest, PermissionMode, PlannedFile, StdinMode, Transport};
 use super::{ClaudeCode, HOST_VARIABLES};
 use crate::api::{ApiError, AuthKind};
 
@@ -36,8 +37,8 @@ pub(super) fn plan(harness: &ClaudeCode, request: &LaunchRequest) -> Result<Laun
         directories: vec![config_dir.clone(), environment::tmp_dir(request)],
         files: vec![
             private_file(format!("{config_dir}/CLAUDE.md"), request.instructions.clone()),
-            private_file(settings, pretty(&settings_json(request))),
-            private_file(mcp_config, pretty(&mcp_json(&request.mcp_servers))),
+            private_file(settings, pretty(&settings_json(request)?)),
+            private_file(mcp_config, pretty(&mcp_json(request))),
         ],
         stdin: StdinMode::Protocol,
         stdout_is_protocol: true,
@@ -100,34 +101,46 @@ fn env(request: &LaunchRequest, config_dir: &str) -> BTreeMap<String, String> {
 /// Tools that would start work after the turn, or leave the directory that the platform chose.
 const DENIED_TOOLS: [&str; 4] = ["CronCreate", "EnterWorktree", "Monitor", "ScheduleWakeup"];
 
-/// The platform's own tools need no permission in any mode.
-fn settings_json(request: &LaunchRequest) -> Value {
+/// The platform's own tools need no permission in any mode. A profile's settings decide what else it does, but not
+/// how it authenticates.
+fn settings_json(request: &LaunchRequest) -> Result<Value, ApiError> {
     let allow: Vec<_> = request.mcp_servers.iter().map(|server| format!("mcp__{}", server.name)).collect();
-    json!({
+    let ours = json!({
         "permissions": { "allow": allow, "deny": DENIED_TOOLS },
         "includeCoAuthoredBy": false,
         "cleanupPeriodDays": 3650,
-    })
+    });
+    let mut settings = json_settings(request)?;
+    settings.remove("apiKeyHelper");
+    if let Some(env) = settings.get_mut("env").and_then(Value::as_object_mut) {
+        env.retain(|name, _| !HOST_VARIABLES.iter().any(|variable| variable.name == name));
+    }
+    if let Value::Object(ours) = ours {
+        merge_json(&mut settings, ours);
+    }
+    Ok(Value::Object(settings))
 }
 
 /// An MCP server inherits the CLI's environment: credentials are blanked for it.
-fn mcp_json(servers: &[McpServer]) -> Value {
+fn mcp_json(request: &LaunchRequest) -> Value {
     let secrets = HOST_VARIABLES.iter().filter(|v| v.auth != AuthKind::None).map(|v| owned((v.name, "")));
     let blank: BTreeMap<String, String> = secrets.collect();
-    let servers: BTreeMap<_, _> = servers
-        .iter()
-        .map(|server| {
-            let mut env = blank.clone();
-            env.extend(server.env.clone());
-            let entry = json!({
-                "type": "stdio",
-                "command": server.command,
-                "args": server.args,
-                "env": env,
-            });
-            (server.name.as_str(), entry)
-        })
+    let stdio = |command: &str, args: &[String], own: &BTreeMap<String, String>| {
+        let mut env = blank.clone();
+        env.extend(own.clone());
+        json!({ "type": "stdio", "command": command, "args": args, "env": env })
+    };
+    let platform = request.mcp_servers.iter();
+    let mut servers: BTreeMap<_, _> = platform
+        .map(|server| (server.name.as_str(), stdio(&server.command, &server.args, &server.env)))
         .collect();
+    for server in &request.library_servers {
+        let entry = match &server.transport {
+            Transport::Stdio { command, args, env } => stdio(command, args, env),
+            Transport::Http { url, headers } => json!({ "type": "http", "url": url, "headers": headers }),
+        };
+        servers.insert(&server.name, entry);
+    }
     json!({ "mcpServers": servers })
 }
 

@@ -8,7 +8,8 @@
 //! |---|---|
 //! | `.codex/config.toml` | provider, MCP servers, what would call home switched off; written anew for each run |
 //! | `.codex/AGENTS.md` | the instructions, read as the user's own |
-//! | `.codex/skills/` | the user's skills |
+//! | `.codex/skills/` | the user's skills, and commands, of which it knows none |
+//! | `.codex/agents/` | roles of its sub-agents |
 //! | `.codex/auth.json`, `.codex/auth.lock` | links to the user's login, where it is lent and no key is given |
 //!
 //! A key stays in the environment of the one process: a provider of our own names its variable, since the built-in
@@ -54,8 +55,8 @@ mod turn;
 use std::collections::BTreeMap;
 
 use super::{
-    BackendKind, CODEX, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest, LoginFile,
-    Program, Readiness,
+    AgentForm, BackendKind, CODEX, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest,
+    LibraryPlaces, LoginFile, Program, Readiness,
 };
 use crate::api::{ApiError, AuthKind, Effort};
 
@@ -132,6 +133,14 @@ impl Harness for Codex {
 
     fn skills_dir(&self) -> Option<&'static str> {
         Some(".codex/skills")
+    }
+
+    fn library_places(&self) -> LibraryPlaces {
+        LibraryPlaces {
+            agents: Some((".codex/agents", AgentForm::Toml)),
+            commands: None,
+            settings: Some("codex/config.toml"),
+        }
     }
 
     fn plan(&self, request: &LaunchRequest) -> Result<LaunchPlan, ApiError> {

@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, value};
 
 use super::super::environment;
-use super::super::{Harness, LaunchPlan, LaunchRequest, McpServer, PermissionMode, PlannedFile, StdinMode};
+use super::super::settings::{merge_toml, toml_settings};
+use super::super::{
+    Harness, LaunchPlan, LaunchRequest, LibraryServer, McpServer, PermissionMode, PlannedFile, StdinMode,
+    Transport,
+};
 use super::state::{Edits, Launch, State};
 use super::{BASE_URL, Codex, HOST_VARIABLES, key_variable};
 use crate::api::{ApiError, AuthKind};
@@ -45,7 +49,7 @@ pub(super) fn plan(harness: &Codex, request: &LaunchRequest) -> Result<LaunchPla
         cwd: request.cwd.clone(),
         directories: vec![home.clone(), environment::tmp_dir(request)],
         files: vec![
-            private_file(format!("{home}/config.toml"), config(request).to_string()),
+            private_file(format!("{home}/config.toml"), config(request)?.to_string()),
             private_file(format!("{home}/AGENTS.md"), request.instructions.clone()),
         ],
         stdin: StdinMode::Protocol,
@@ -93,7 +97,14 @@ fn env(request: &LaunchRequest, home: &str) -> BTreeMap<String, String> {
     env
 }
 
-fn config(request: &LaunchRequest) -> DocumentMut {
+/// Ours over the user's: a profile's settings decide what nothing here does.
+fn config(request: &LaunchRequest) -> Result<DocumentMut, ApiError> {
+    let mut settings = toml_settings(request)?;
+    merge_toml(settings.as_table_mut(), own_config(request).into_table());
+    Ok(settings)
+}
+
+fn own_config(request: &LaunchRequest) -> DocumentMut {
     let mut config = DocumentMut::new();
     config["check_for_update_on_startup"] = value(false);
     config["suppress_unstable_features_warning"] = value(true);
@@ -120,6 +131,9 @@ fn config(request: &LaunchRequest) -> DocumentMut {
     servers.set_implicit(true);
     for server in &request.mcp_servers {
         servers.insert(&server.name, mcp_server(server));
+    }
+    for server in &request.library_servers {
+        servers.insert(&server.name, library_server(server));
     }
     config["mcp_servers"] = Item::Table(servers);
     config
@@ -158,6 +172,24 @@ fn mcp_server(server: &McpServer) -> Item {
         ("startup_timeout_sec", value(START_SECONDS)),
         ("tool_timeout_sec", value(TOOL_SECONDS)),
     ])
+}
+
+/// The tools of a user's server are asked for like others. Variables that hold a key are none of an MCP server's.
+fn library_server(server: &LibraryServer) -> Item {
+    let inline = |map: &BTreeMap<String, String>| -> InlineTable {
+        map.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect()
+    };
+    let patience = [("startup_timeout_sec", value(START_SECONDS)), ("tool_timeout_sec", value(TOOL_SECONDS))];
+    let place = match &server.transport {
+        Transport::Stdio { command, args, env } => {
+            let args: Array = args.iter().map(String::as_str).collect();
+            vec![("command", value(command)), ("args", value(args)), ("env", value(inline(env)))]
+        }
+        Transport::Http { url, headers } => {
+            vec![("url", value(url)), ("http_headers", value(inline(headers)))]
+        }
+    };
+    Item::Table(place.into_iter().chain(patience).collect())
 }
 
 fn table<const N: usize>(entries: [(&str, Item); N]) -> Item {

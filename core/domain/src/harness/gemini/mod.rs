@@ -6,12 +6,12 @@
 //! | file in the mission's directory | how it comes into force |
 //! |---|---|
 //! | `.gemini/GEMINI.md` | read as the user's instructions, beside those of the repository |
-//! | `.gemini/skills/` | the user's skills |
+//! | `.gemini/skills/`, `.gemini/agents/` | the user's skills (commands among them) and agents |
 //! | `.gemini/settings.json` | how it authenticates; switches off what calls home. The CLI writes it again as it is |
 //! | `.gemini/oauth_creds.json` | a link to the user's login, where it is lent and no key is given |
 //! | `.gemini/policies/sandboxed-sh.toml` | the platform's own tools need no permission |
 //!
-//! MCP servers go over the protocol. `GEMINI_CLI_TRUST_WORKSPACE` lets the repository's own instructions count.
+//! The platform's MCP server goes over the protocol, the user's stand in the settings. `GEMINI_CLI_TRUST_WORKSPACE` lets the repository's own instructions count.
 //!
 //! # What it does in its own way
 //! - It names its record of a session by the minute and the beginning of the id, and opens a record before it loads one:
@@ -32,8 +32,8 @@ use std::collections::BTreeMap;
 
 use super::acp::AcpCodec;
 use super::{
-    BackendKind, Capabilities, Codec, GEMINI, Harness, HostVariable, LaunchPlan, LaunchRequest, LoginFile,
-    Program, Readiness,
+    AgentForm, BackendKind, Capabilities, Codec, GEMINI, Harness, HostVariable, LaunchPlan, LaunchRequest,
+    LibraryPlaces, LoginFile, Program, Readiness,
 };
 use crate::api::{ApiError, AuthKind, Effort, ErrorCode, PermissionMode};
 
@@ -122,6 +122,15 @@ impl Harness for Gemini {
 
     fn skills_dir(&self) -> Option<&'static str> {
         Some(".gemini/skills")
+    }
+
+    fn library_places(&self) -> LibraryPlaces {
+        LibraryPlaces {
+            agents: Some((".gemini/agents", AgentForm::Markdown { extra: "" })),
+            // Over the protocol a message that begins with a slash is a message.
+            commands: None,
+            settings: Some("gemini/settings.json"),
+        }
     }
 
     fn ends_with_stdin(&self) -> bool {

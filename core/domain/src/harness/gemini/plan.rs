@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::super::acp::{self, Setup};
 use super::super::environment::{self, owned};
-use super::super::{Harness, LaunchPlan, LaunchRequest, PermissionMode, PlannedFile, StdinMode};
+use super::super::settings::{json_settings, merge_json};
+use super::super::{
+    Harness, LaunchPlan, LaunchRequest, LibraryServer, PermissionMode, PlannedFile, StdinMode, Transport,
+};
 use super::{Gemini, HOST_VARIABLES};
-use crate::api::ApiError;
+use crate::api::{ApiError, AuthKind};
 
 /// The protocol's name for the way with an API key, and the CLI's.
 const WITH_KEY: &str = "gemini-api-key";
@@ -31,7 +34,7 @@ pub(super) fn plan(harness: &Gemini, request: &LaunchRequest) -> Result<LaunchPl
         directories: vec![home.clone(), environment::tmp_dir(request)],
         files: vec![
             private_file(format!("{home}/GEMINI.md"), request.instructions.clone()),
-            private_file(format!("{home}/settings.json"), settings(request)),
+            private_file(format!("{home}/settings.json"), settings(request)?),
             private_file(format!("{home}/policies/sandboxed-sh.toml"), rules(request)),
         ],
         stdin: StdinMode::Protocol,
@@ -60,9 +63,9 @@ fn argv(request: &LaunchRequest) -> Vec<String> {
 }
 
 /// As the CLI itself would write it, because it does. A shell on a terminal of its own would tell the protocol nothing
-/// of what commands print. Sessions are the platform's to remove.
-fn settings(request: &LaunchRequest) -> String {
-    let settings = json!({
+/// of what commands print. Sessions are the platform's to remove. Ours count before those of a profile.
+fn settings(request: &LaunchRequest) -> Result<String, ApiError> {
+    let ours = json!({
         "security": { "auth": { "selectedType": way(request) } },
         "privacy": { "usageStatisticsEnabled": false },
         "telemetry": { "enabled": false },
@@ -74,7 +77,29 @@ fn settings(request: &LaunchRequest) -> String {
         },
         "tools": { "shell": { "enableInteractiveShell": false } },
     });
-    format!("{settings:#}")
+    let mut settings = json_settings(request)?;
+    if let Value::Object(ours) = ours {
+        merge_json(&mut settings, ours);
+    }
+    if !request.library_servers.is_empty() {
+        let servers = request.library_servers.iter().map(library_server).collect();
+        merge_json(&mut settings, Map::from_iter([("mcpServers".to_owned(), Value::Object(servers))]));
+    }
+    Ok(format!("{:#}", Value::Object(settings)))
+}
+
+/// It keeps keys out of the environment of MCP servers by itself; they are blanked all the same.
+fn library_server(server: &LibraryServer) -> (String, Value) {
+    let entry = match &server.transport {
+        Transport::Stdio { command, args, env } => {
+            let secrets = HOST_VARIABLES.iter().filter(|v| v.auth != AuthKind::None);
+            let mut all: BTreeMap<String, String> = secrets.map(|v| owned((v.name, ""))).collect();
+            all.extend(env.clone());
+            json!({ "command": command, "args": args, "env": all })
+        }
+        Transport::Http { url, headers } => json!({ "httpUrl": url, "headers": headers }),
+    };
+    (server.name.clone(), entry)
 }
 
 /// The platform's own tools need no permission in any mode.

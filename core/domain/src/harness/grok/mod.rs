@@ -7,10 +7,10 @@
 //! | file in the mission's directory | how it comes into force |
 //! |---|---|
 //! | `.grok/AGENTS.md` | read as the user's instructions, beside those of the repository |
-//! | `.grok/skills/` | the user's skills |
-//! | `.grok/config.toml` | switches off what calls home, and holds the rules of the permission mode |
+//! | `.grok/skills/`, `.grok/agents/` | the user's skills (commands among them) and agents |
+//! | `.grok/config.toml` | switches off what calls home, holds the rules of the permission mode and the user's MCP servers |
 //!
-//! MCP servers go over the protocol. `GROK_FOLDER_TRUST=0` lets the repository's own instructions count.
+//! The platform's MCP server goes over the protocol. `GROK_FOLDER_TRUST=0` lets the repository's own instructions count.
 //!
 //! # What it does in its own way
 //! Beside the protocol it tells much in `_x.ai/…`: the tokens of each response (which count when a turn ends without its
@@ -25,8 +25,8 @@ use std::collections::BTreeMap;
 
 use super::acp::AcpCodec;
 use super::{
-    BackendKind, Capabilities, Codec, GROK, Harness, HostVariable, LaunchPlan, LaunchRequest, LoginFile,
-    Program, Readiness,
+    AgentForm, BackendKind, Capabilities, Codec, GROK, Harness, HostVariable, LaunchPlan, LaunchRequest,
+    LibraryPlaces, LoginFile, Program, Readiness,
 };
 use crate::api::{ApiError, AuthKind, Effort, ErrorCode, PermissionMode};
 
@@ -115,6 +115,15 @@ impl Harness for Grok {
 
     fn skills_dir(&self) -> Option<&'static str> {
         Some(".grok/skills")
+    }
+
+    fn library_places(&self) -> LibraryPlaces {
+        LibraryPlaces {
+            agents: Some((".grok/agents", AgentForm::Markdown { extra: "" })),
+            // Over the protocol a message that begins with a slash is a message.
+            commands: None,
+            settings: Some("grok/config.toml"),
+        }
     }
 
     fn plan(&self, request: &LaunchRequest) -> Result<LaunchPlan, ApiError> {

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, value};
+
 use super::super::acp::{self, Setup};
 use super::super::environment::{self, owned};
-use super::super::{Harness, LaunchPlan, LaunchRequest, PermissionMode, PlannedFile, StdinMode};
+use super::super::settings::{merge_toml, toml_settings};
+use super::super::{
+    Harness, LaunchPlan, LaunchRequest, LibraryServer, PermissionMode, PlannedFile, StdinMode, Transport,
+};
 use super::{Grok, HOST_VARIABLES};
-use crate::api::ApiError;
+use crate::api::{ApiError, AuthKind};
 
 /// What calls home or makes requests of its own, off. A catalogue that is not fetched leaves the built-in models. And a
 /// command that takes long is waited for: Grok would move it behind the turn, which might end before it.
@@ -45,7 +50,7 @@ pub(super) fn plan(harness: &Grok, request: &LaunchRequest) -> Result<LaunchPlan
         directories: vec![home.clone(), environment::tmp_dir(request)],
         files: vec![
             private_file(format!("{home}/AGENTS.md"), request.instructions.clone()),
-            private_file(format!("{home}/config.toml"), format!("{CONFIG}\n{}", rules(request))),
+            private_file(format!("{home}/config.toml"), config(request)?),
         ],
         stdin: StdinMode::Protocol,
         stdout_is_protocol: true,
@@ -77,17 +82,51 @@ fn argv(request: &LaunchRequest) -> Vec<String> {
     argv.into_iter().map(str::to_owned).collect()
 }
 
-/// The platform's own tools need no permission in any mode.
-fn rules(request: &LaunchRequest) -> String {
-    let servers = request.mcp_servers.iter().map(|server| format!("MCPTool({}__*)", server.name));
-    let edits = (request.permission == PermissionMode::AcceptEdits).then(|| "Edit".to_owned());
-    let allow: Vec<_> = servers.chain(edits).map(|rule| quoted(&rule)).collect();
-    format!("[permission]\nallow = [{}]\n", allow.join(", "))
+/// Ours over the user's: a profile's settings decide what nothing here does.
+fn config(request: &LaunchRequest) -> Result<String, ApiError> {
+    let mut config = toml_settings(request)?;
+    let ours: DocumentMut = CONFIG.parse().unwrap_or_default();
+    merge_toml(config.as_table_mut(), ours.into_table());
+    let mut more = DocumentMut::new();
+    more["permission"] = Item::Table(Table::from_iter([("allow", value(rules(request)))]));
+    let mut servers = Table::new();
+    servers.set_implicit(true);
+    for server in &request.library_servers {
+        servers.insert(&server.name, library_server(server));
+    }
+    more["mcp_servers"] = Item::Table(servers);
+    merge_toml(config.as_table_mut(), more.into_table());
+    Ok(config.to_string())
 }
 
-/// A basic string of TOML: what JSON escapes, TOML takes.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+/// The platform's own tools need no permission in any mode.
+fn rules(request: &LaunchRequest) -> Array {
+    let servers = request.mcp_servers.iter().map(|server| format!("MCPTool({}__*)", server.name));
+    let edits = (request.permission == PermissionMode::AcceptEdits).then(|| "Edit".to_owned());
+    servers.chain(edits).collect()
+}
+
+/// It hands its environment on to MCP servers: credentials are blanked for them.
+fn library_server(server: &LibraryServer) -> Item {
+    let inline = |map: &BTreeMap<String, String>| -> InlineTable {
+        map.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect()
+    };
+    Item::Table(match &server.transport {
+        Transport::Stdio { command, args, env } => {
+            let secrets = HOST_VARIABLES.iter().filter(|v| v.auth != AuthKind::None);
+            let mut all: BTreeMap<String, String> = secrets.map(|v| owned((v.name, ""))).collect();
+            all.extend(env.clone());
+            let args: Array = args.iter().map(String::as_str).collect();
+            Table::from_iter([
+                ("command", value(command)),
+                ("args", value(args)),
+                ("env", value(inline(&all))),
+            ])
+        }
+        Transport::Http { url, headers } => {
+            Table::from_iter([("url", value(url)), ("headers", value(inline(headers)))])
+        }
+    })
 }
 
 fn env(request: &LaunchRequest, home: &str) -> BTreeMap<String, String> {

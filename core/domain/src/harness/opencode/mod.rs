@@ -7,13 +7,13 @@
 //! | file in the mission's directory | how it comes into force |
 //! |---|---|
 //! | `.config/opencode/AGENTS.md` | read as the user's instructions, beside those of the repository |
-//! | `.config/opencode/skills/` | the user's skills |
+//! | `.config/opencode/skills/`, `.config/opencode/agents/` | the user's skills (commands among them) and agents |
 //! | `.config/opencode/opencode.json` | providers and models, and what calls home switched off |
 //! | `.config/opencode/plugin/sandboxed-sh.js` | tells what the protocol leaves out, see below |
 //! | `.config/opencode/package-lock.json`, `node_modules` | say that nothing is to be fetched from npm, for which it would wait |
 //! | `.local/share/opencode/` | its sessions, and a link to the user's logins where they are lent and no key is given |
 //!
-//! MCP servers go over the protocol.
+//! The platform's MCP server goes over the protocol, the user's stand in the configuration.
 //!
 //! # The plugin
 //! The protocol tells the tokens of a turn's last response only, and of a failure only its words. A plugin of ours runs
@@ -36,8 +36,8 @@ use std::collections::BTreeMap;
 
 use super::acp::AcpCodec;
 use super::{
-    BackendKind, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest, LoginFile, OPENCODE,
-    Program, Readiness,
+    AgentForm, BackendKind, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest,
+    LibraryPlaces, LoginFile, OPENCODE, Program, Readiness,
 };
 use crate::api::{ApiError, AuthKind, Effort, PermissionMode};
 
@@ -149,6 +149,15 @@ impl Harness for OpenCode {
 
     fn skills_dir(&self) -> Option<&'static str> {
         Some(".config/opencode/skills")
+    }
+
+    fn library_places(&self) -> LibraryPlaces {
+        LibraryPlaces {
+            agents: Some((".config/opencode/agents", AgentForm::Markdown { extra: "mode: subagent\n" })),
+            // Over the protocol a message that begins with a slash is a message.
+            commands: None,
+            settings: Some("opencode/opencode.json"),
+        }
     }
 
     fn plan(&self, request: &LaunchRequest) -> Result<LaunchPlan, ApiError> {

@@ -6,9 +6,12 @@ use serde_json::{Map, Value, json};
 
 use super::super::acp::{self, Setting, Setup};
 use super::super::environment::{self, owned};
-use super::super::{Harness, LaunchPlan, LaunchRequest, PermissionMode, PlannedFile, StdinMode};
+use super::super::settings::{json_settings, merge_json};
+use super::super::{
+    Harness, LaunchPlan, LaunchRequest, LibraryServer, PermissionMode, PlannedFile, StdinMode, Transport,
+};
 use super::{HOST_VARIABLES, OpenCode, PROVIDERS, models, with_key};
-use crate::api::ApiError;
+use crate::api::{ApiError, AuthKind};
 
 /// See the module.
 pub(super) const PLUGIN: &str = include_str!("plugin.js");
@@ -35,7 +38,7 @@ pub(super) fn plan(harness: &OpenCode, request: &LaunchRequest) -> Result<Launch
         directories: vec![home.clone(), format!("{home}/node_modules"), environment::tmp_dir(request)],
         files: vec![
             file("AGENTS.md", request.instructions.clone()),
-            file("opencode.json", format!("{:#}\n", config(request))),
+            file("opencode.json", format!("{:#}\n", whole_config(request)?)),
             file("package-lock.json", format!("{LOCK}\n")),
             file("plugin/sandboxed-sh.js", PLUGIN.to_owned()),
         ],
@@ -53,7 +56,37 @@ fn settings(request: &LaunchRequest) -> Vec<Setting> {
     model.into_iter().chain(effort).collect()
 }
 
-fn config(request: &LaunchRequest) -> Value {
+/// Ours over the user's: a profile's settings decide what nothing here does.
+fn whole_config(request: &LaunchRequest) -> Result<Value, ApiError> {
+    let mut config = json_settings(request)?;
+    if let Value::Object(ours) = own_config(request) {
+        merge_json(&mut config, ours);
+    }
+    if !request.library_servers.is_empty() {
+        let servers = request.library_servers.iter().map(library_server).collect();
+        merge_json(&mut config, Map::from_iter([("mcp".to_owned(), Value::Object(servers))]));
+    }
+    Ok(Value::Object(config))
+}
+
+/// The plugin keeps keys out of the environment of MCP servers; they are blanked all the same.
+fn library_server(server: &LibraryServer) -> (String, Value) {
+    let entry = match &server.transport {
+        Transport::Stdio { command, args, env } => {
+            let secrets = HOST_VARIABLES.iter().filter(|v| v.auth != AuthKind::None);
+            let mut all: BTreeMap<String, String> = secrets.map(|v| owned((v.name, ""))).collect();
+            all.extend(env.clone());
+            let command: Vec<_> = std::iter::once(command).chain(args).collect();
+            json!({ "type": "local", "command": command, "environment": all, "enabled": true })
+        }
+        Transport::Http { url, headers } => {
+            json!({ "type": "remote", "url": url, "headers": headers, "oauth": false, "enabled": true })
+        }
+    };
+    (server.name.clone(), entry)
+}
+
+fn own_config(request: &LaunchRequest) -> Value {
     let mut config = json!({
         "$schema": "https://opencode.ai/config.json",
         "autoupdate": false,

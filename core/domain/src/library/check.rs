@@ -1,0 +1,200 @@
+//! From files to a Library: every file is what its folder says, or a problem.
+
+use std::collections::BTreeMap;
+
+use super::documents::{Agent, Command, Rule, agent, command, rule, skill};
+use super::names::path_fault;
+use super::problem::toml;
+use super::profile::profile;
+use super::{LibraryKind, NAME_RULE, Problem, Profile, SourceFile, is_name, mcp};
+use crate::harness::{LibraryServer, Skill};
+use crate::sandbox::{Template, resolve_template};
+
+/// Most problems that are told; one bad merge can make thousands.
+const MOST_PROBLEMS: usize = 200;
+
+/// All that is sound, by name, and what is wrong.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is explained in the module")]
+pub struct Library {
+    pub skills: BTreeMap<String, Skill>,
+    pub agents: BTreeMap<String, Agent>,
+    pub commands: BTreeMap<String, Command>,
+    pub rules: BTreeMap<String, Rule>,
+    pub mcps: BTreeMap<String, LibraryServer>,
+    pub tools: BTreeMap<String, String>,
+    pub templates: BTreeMap<String, String>,
+    pub init_scripts: BTreeMap<String, String>,
+    pub profiles: BTreeMap<String, Profile>,
+    pub problems: Vec<Problem>,
+}
+
+impl Library {
+    /// Names and paths of all that is sound, in the order of [`LibraryKind::ALL`].
+    pub fn names(&self) -> Vec<(LibraryKind, &str)> {
+        fn of<T>(kind: LibraryKind, all: &BTreeMap<String, T>) -> Vec<(LibraryKind, &str)> {
+            all.keys().map(|name| (kind, name.as_str())).collect()
+        }
+        [
+            of(LibraryKind::Skill, &self.skills),
+            of(LibraryKind::Agent, &self.agents),
+            of(LibraryKind::Command, &self.commands),
+            of(LibraryKind::Rule, &self.rules),
+            of(LibraryKind::Mcp, &self.mcps),
+            of(LibraryKind::Tool, &self.tools),
+            of(LibraryKind::Template, &self.templates),
+            of(LibraryKind::InitScript, &self.init_scripts),
+            of(LibraryKind::Profile, &self.profiles),
+        ]
+        .concat()
+    }
+}
+
+/// Checks all files. What lies outside of the Library's folders (a README, a licence) is nobody's concern.
+pub fn check_library(files: &[SourceFile]) -> Library {
+    let mut library = Library::default();
+    let mut skills: BTreeMap<String, Vec<(String, &SourceFile)>> = BTreeMap::new();
+    let mut settings: Vec<(&str, &SourceFile)> = Vec::new();
+    for file in files {
+        let mut parts = file.path.splitn(3, '/');
+        let (Some(folder), Some(second)) = (parts.next(), parts.next()) else { continue };
+        let Some(kind) = LibraryKind::of_folder(folder) else { continue };
+        if let Some(fault) = path_fault(&file.path) {
+            library.problems.push(Problem::new(&file.path, format!("its path {fault}")));
+            continue;
+        }
+        match (kind, parts.next()) {
+            (LibraryKind::Skill, Some(rest)) => {
+                skills.entry(second.to_owned()).or_default().push((rest.to_owned(), file));
+            }
+            (LibraryKind::Profile, Some("profile.toml")) => library.take(kind, second, file),
+            (LibraryKind::Profile, Some(_)) => settings.push((second, file)),
+            // A word of explanation may lie in every folder.
+            (_, None) if second.eq_ignore_ascii_case("README.md") => {}
+            (LibraryKind::Skill | LibraryKind::Profile, None) => {
+                let message = format!("belongs into a folder of its own below {folder}/");
+                library.problems.push(Problem::new(&file.path, message));
+            }
+            (_, None) => library.take(kind, second, file),
+            (_, Some(_)) => {
+                library.problems.push(Problem::new(&file.path, format!("{folder}/ has no folders")));
+            }
+        }
+    }
+    library.take_skills(&skills);
+    library.take_settings(&settings);
+    library.check_templates();
+    library.problems.sort();
+    library.problems.truncate(MOST_PROBLEMS);
+    library
+}
+
+/// The name in a file's name, by the endings that its kind has.
+fn name_of(kind: LibraryKind, file: &str) -> Option<&str> {
+    let endings: &[&str] = match kind {
+        LibraryKind::Agent | LibraryKind::Command | LibraryKind::Rule => &[".md"],
+        LibraryKind::Mcp => &[".toml", ".json"],
+        LibraryKind::Template => &[".toml"],
+        LibraryKind::InitScript => &[".sh"],
+        LibraryKind::Tool | LibraryKind::Skill | LibraryKind::Profile => &[""],
+    };
+    endings.iter().find_map(|ending| file.strip_suffix(ending))
+}
+
+impl Library {
+    /// One file that is a thing of its own.
+    fn take(&mut self, kind: LibraryKind, file_name: &str, file: &SourceFile) {
+        let path = file.path.as_str();
+        let mut taken = || {
+            let name = name_of(kind, file_name)
+                .ok_or_else(|| Problem::new(path, "its ending is not one that its folder has"))?;
+            // A tool is called by its file's name, which may have an ending.
+            let bare = if kind == LibraryKind::Tool { &name.replace('.', "-") } else { name };
+            if !is_name(bare) {
+                return Err(Problem::new(path, format!("{name:?}: {NAME_RULE}")));
+            }
+            let text = file.content.as_deref().map_err(|why| Problem::new(path, why.as_str()))?;
+            self.put(kind, name, path, text)
+        };
+        let outcome = taken();
+        self.problems.extend(outcome.err());
+    }
+
+    fn put(&mut self, kind: LibraryKind, name: &str, path: &str, text: &str) -> Result<(), Problem> {
+        let key = name.to_owned();
+        match kind {
+            LibraryKind::Agent => drop(self.agents.insert(key, agent(name, path, text)?)),
+            LibraryKind::Command => drop(self.commands.insert(key, command(name, path, text)?)),
+            LibraryKind::Rule => drop(self.rules.insert(key, rule(name, path, text)?)),
+            LibraryKind::Mcp => {
+                let server = mcp::server(name, path, text)?;
+                if self.mcps.insert(key, server).is_some() {
+                    return Err(Problem::new(path, format!("there are two servers {name:?}")));
+                }
+            }
+            LibraryKind::Tool => {
+                if !text.starts_with("#!") {
+                    return Err(Problem::at(path, 1, "does not begin with #! and its interpreter"));
+                }
+                self.tools.insert(key, text.to_owned());
+            }
+            LibraryKind::Template => {
+                toml::<Template>(path, text)?;
+                self.templates.insert(key, text.to_owned());
+            }
+            LibraryKind::InitScript => drop(self.init_scripts.insert(key, text.to_owned())),
+            LibraryKind::Profile => drop(self.profiles.insert(key, profile(path, text)?)),
+            LibraryKind::Skill => {}
+        }
+        Ok(())
+    }
+
+    fn take_skills(&mut self, skills: &BTreeMap<String, Vec<(String, &SourceFile)>>) {
+        for (name, files) in skills {
+            if !is_name(name) {
+                self.problems.push(Problem::new(&format!("skills/{name}"), format!("{name:?}: {NAME_RULE}")));
+                continue;
+            }
+            let (found, problems) = skill(name, files);
+            self.problems.extend(problems);
+            self.skills.extend(found.map(|skill| (name.clone(), skill)));
+        }
+    }
+
+    /// Settings of harnesses. A profile may be nothing else.
+    fn take_settings(&mut self, settings: &[(&str, &SourceFile)]) {
+        for (name, file) in settings {
+            let path = file.path.as_str();
+            let below = path.splitn(3, '/').nth(2).unwrap_or_default();
+            if !is_name(name) {
+                self.problems.push(Problem::new(path, format!("{name:?}: {NAME_RULE}")));
+                continue;
+            }
+            match &file.content {
+                Ok(text) => {
+                    let profile = self.profiles.entry((*name).to_owned()).or_default();
+                    profile.settings.insert(below.to_owned(), text.clone());
+                }
+                Err(why) => self.problems.push(Problem::new(path, why.as_str())),
+            }
+        }
+    }
+
+    /// Templates stand on one another, so they are looked at when all are there.
+    fn check_templates(&mut self) {
+        let find = |name: &str| self.templates.get(name).cloned();
+        let wrong = |name: &String| {
+            let error = resolve_template(name, &find).err()?;
+            Some((name.clone(), Problem::new(&format!("templates/{name}.toml"), error.message)))
+        };
+        let wrong: Vec<_> = self.templates.keys().filter_map(wrong).collect();
+        for (name, problem) in wrong {
+            self.templates.remove(&name);
+            self.problems.push(problem);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;

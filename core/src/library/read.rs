@@ -1,0 +1,219 @@
+//! Reading the folder: bounded, no link followed, and only what changed since the last time.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sandboxed_domain::library::{
+    LARGEST_LIBRARY, LARGEST_LIBRARY_FILE, Library, LibraryKind, MOST_LIBRARY_FILES, Problem, SourceFile,
+    Unread, check_library,
+};
+
+/// Deepest folder.
+const DEEPEST: usize = 8;
+
+/// What tells whether a file is still the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+    mode: u32,
+}
+
+/// What was found in the folder.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Listing {
+    files: Vec<(String, Stamp)>,
+    /// More was there than is looked at.
+    cut: bool,
+}
+
+/// The Library as it was last read.
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    listing: Listing,
+    library: Arc<Library>,
+}
+
+impl Cache {
+    /// The Library as it is now. A folder in which nothing changed costs a look at each file's metadata.
+    pub(super) fn library(&mut self, root: &Path) -> Arc<Library> {
+        let listing = list(root);
+        if listing != self.listing {
+            self.library = Arc::new(read(root, &listing));
+            self.listing = listing;
+        }
+        Arc::clone(&self.library)
+    }
+}
+
+/// The Library that any folder is.
+pub fn check_folder(root: &Path) -> Library {
+    read(root, &list(root))
+}
+
+/// All files of the Library's own folders. What is hidden is not looked at.
+fn list(root: &Path) -> Listing {
+    let mut listing = Listing::default();
+    for kind in LibraryKind::ALL {
+        let folder = kind.folder();
+        let real = root.join(folder).symlink_metadata().is_ok_and(|found| found.is_dir());
+        if real {
+            list_folder(&root.join(folder), folder, 1, &mut listing);
+        }
+    }
+    listing.files.sort_by(|(a, _), (b, _)| a.cmp(b));
+    listing
+}
+
+fn list_folder(folder: &Path, below: &str, depth: usize, listing: &mut Listing) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if listing.files.len() >= MOST_LIBRARY_FILES {
+            listing.cut = true;
+            return;
+        }
+        let name = entry.file_name();
+        // A name that is not text is shown as well as it can be; its path leads nowhere, which is then told.
+        let name = name.to_string_lossy();
+        if name.starts_with('.') {
+            continue;
+        }
+        let path = format!("{below}/{name}");
+        let Ok(found) = entry.metadata() else { continue };
+        if found.is_dir() {
+            match depth < DEEPEST {
+                true => list_folder(&entry.path(), &path, depth + 1, listing),
+                false => listing.cut = true,
+            }
+            continue;
+        }
+        let stamp = Stamp {
+            inode: found.ino(),
+            size: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+            mode: found.mode(),
+        };
+        listing.files.push((path, stamp));
+    }
+}
+
+fn read(root: &Path, listing: &Listing) -> Library {
+    let mut left = LARGEST_LIBRARY;
+    let mut cut = listing.cut;
+    let mut files = Vec::with_capacity(listing.files.len());
+    for (path, _) in &listing.files {
+        if left == 0 {
+            cut = true;
+            break;
+        }
+        let file = read_file(root, path);
+        left = left.saturating_sub(file.content.as_ref().map_or(0, |text| text.len() as u64));
+        files.push(file);
+    }
+    let mut library = check_library(&files);
+    if cut {
+        let bounds = format!(
+            "{MOST_LIBRARY_FILES} files, {LARGEST_LIBRARY} bytes or {DEEPEST} folders in one another"
+        );
+        library
+            .problems
+            .insert(0, Problem::new("", format!("more than {bounds}: the rest is not looked at")));
+    }
+    library
+}
+
+/// One file by its path below the folder.
+pub(super) fn read_file(root: &Path, path: &str) -> SourceFile {
+    let outcome = open(&root.join(path)).and_then(|(file, executable)| Ok((text(file)?, executable)));
+    match outcome {
+        Ok((text, executable)) => SourceFile { path: path.to_owned(), executable, content: Ok(text) },
+        Err(why) => SourceFile { path: path.to_owned(), executable: false, content: Err(why) },
+    }
+}
+
+fn open(path: &PathBuf) -> Result<(File, bool), Unread> {
+    // A pipe in the place of a file must not be waited for.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let file = opened.map_err(|error| match error.raw_os_error() {
+        Some(libc::ELOOP) => Unread::Link,
+        Some(libc::ENXIO) => Unread::Special,
+        _ => Unread::Failed,
+    })?;
+    let found = file.metadata().map_err(|_| Unread::Failed)?;
+    if !found.is_file() {
+        return Err(Unread::Special);
+    }
+    if found.len() > LARGEST_LIBRARY_FILE {
+        return Err(Unread::TooLarge);
+    }
+    Ok((file, found.mode() & 0o100 != 0))
+}
+
+fn text(file: File) -> Result<String, Unread> {
+    let mut bytes = Vec::new();
+    file.take(LARGEST_LIBRARY_FILE + 1).read_to_end(&mut bytes).map_err(|_| Unread::Failed)?;
+    if bytes.len() as u64 > LARGEST_LIBRARY_FILE {
+        return Err(Unread::TooLarge);
+    }
+    String::from_utf8(bytes).map_err(|_| Unread::Binary)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn rule(root: &Path, name: &str, text: &str) {
+        fs::create_dir_all(root.join("rules")).unwrap();
+        fs::write(root.join("rules").join(name), text).unwrap();
+    }
+
+    #[test]
+    fn what_did_not_change_is_not_read_again_and_what_did_is() {
+        let root = tempfile::tempdir().unwrap();
+        let mut cache = Cache::default();
+        rule(root.path(), "a.md", "one");
+        let first = cache.library(root.path());
+        assert_eq!(first.rules["a"].text, "one");
+        assert!(Arc::ptr_eq(&first, &cache.library(root.path())));
+        rule(root.path(), "a.md", "two");
+        assert_eq!(cache.library(root.path()).rules["a"].text, "two");
+        rule(root.path(), "b.md", "more");
+        assert_eq!(cache.library(root.path()).rules.len(), 2);
+        fs::remove_file(root.path().join("rules/a.md")).unwrap();
+        assert_eq!(cache.library(root.path()).rules.len(), 1);
+    }
+
+    #[test]
+    fn links_lead_nowhere() {
+        let (root, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(outside.path().join("secret.md"), "s3cret").unwrap();
+        rule(root.path(), "a.md", "one");
+        symlink(outside.path().join("secret.md"), root.path().join("rules/b.md")).unwrap();
+        symlink(outside.path(), root.path().join("rules/c")).unwrap();
+        symlink(outside.path(), root.path().join("commands")).unwrap();
+        let library = Cache::default().library(root.path());
+        assert_eq!((library.rules.len(), library.commands.len()), (1, 0));
+        let paths: Vec<_> = library.problems.iter().map(|problem| problem.path.as_str()).collect();
+        assert_eq!(paths, ["rules/b.md", "rules/c"]);
+        assert!(!format!("{library:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn pipes_are_not_waited_for_and_giants_are_not_read() {
+        let root = tempfile::tempdir().unwrap();
+        rule(root.path(), "large.md", &"x".repeat(LARGEST_LIBRARY_FILE as usize + 1));
+        nix::unistd::mkfifo(&root.path().join("rules/pipe.md"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let library = Cache::default().library(root.path());
+        let told: Vec<_> = library.problems.iter().map(|problem| problem.message.as_str()).collect();
+        assert_eq!(told, [Unread::TooLarge.as_str(), Unread::Special.as_str()]);
+    }
+}

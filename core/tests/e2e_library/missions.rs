@@ -1,0 +1,92 @@
+//! What real agents see of the Library, and what is left when the Library has it no more.
+
+use sandboxed_domain::mission::{MissionStatus as S, TerminalReason as R};
+use sandboxed_testkit::stub::{Script, Step};
+use serde_json::json;
+
+use crate::agents::{CLAUDECODE, CODEX, GEMINI, Stage, Subject, end_of, report};
+use crate::mcp::{Address, PROGRAM};
+use crate::shelf::{errors, write};
+
+const SKILL: &str = "---\nname: origami\ndescription: Folds paper into cranes\n---\nFold twice.\n";
+const AGENT: &str = "---\ndescription: Tastes soup and judges its salt\n---\nYou taste soup.\n";
+const COMMAND: &str = "---\ndescription: Greets somebody warmly\n---\nGreet with a bow: $ARGUMENTS\n";
+
+/// Secrets of the machine in the file that the daemon reads.
+fn secrets(stage: &Stage, text: &str) {
+    let path = stage.daemon.data().join("library.env");
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+}
+
+/// Every kind of thing that a Library has for agents.
+async fn fill(stage: &Stage, address: &Address) {
+    let client = stage.daemon.client();
+    write(&client, "skills/origami/SKILL.md", SKILL).await;
+    write(&client, "agents/taster.md", AGENT).await;
+    write(&client, "commands/greet.md", COMMAND).await;
+    write(&client, "rules/tea.md", "Tea is served at four.\n").await;
+    write(&client, "tools/look-mcp", PROGRAM).await;
+    write(&client, "mcps/looker.toml", "command = \"look-mcp\"\nenv = { LOOK_TOKEN = \"${LOOK}\" }\n").await;
+    let teller = format!("url = {:?}\nheaders = {{ Authorization = \"Bearer ${{TELL}}\" }}\n", address.url());
+    let file = write(&client, "mcps/teller.toml", &teller).await;
+    assert_eq!(file.problems, []);
+    assert_eq!(client.library().await.unwrap().problems, []);
+    secrets(stage, "LOOK=look-s3cret\nTELL=tell-s3cret\n");
+}
+
+/// One worker that uses both servers; what the model was given before and after.
+async fn everything_is_seen(subject: &'static Subject, wanted: &[&str]) {
+    let script = Script::default().scenario(
+        "s",
+        [
+            Step::mcp("looker", "look", json!({})),
+            Step::mcp("teller", "tell", json!({})),
+            report("DONE", "ok"),
+            Step::text("Done."),
+        ],
+    );
+    let stage = Stage::new(&[subject], script).await;
+    let address = Address::start().await;
+    fill(&stage, &address).await;
+    let more = json!({"mcps": ["looker", "teller"], "agent": "taster"});
+    let id = stage.worker(subject.worker_with("/greet Ada [[s]]", more)).await;
+    let record = stage.end(id).await;
+    assert_eq!(
+        end_of(&record),
+        (S::Completed, Some(R::Done)),
+        "{record:#?}\n{:#?}",
+        stage.daemon.events(id).await
+    );
+    let first = stage.conversation("s/0").await;
+    for words in wanted.iter().chain(&["Tea is served at four", "You taste soup", "Folds paper into cranes"])
+    {
+        assert!(first.contains(words), "{words:?} is missing in {first}");
+    }
+    let after = stage.conversation("s/2").await;
+    assert!(after.contains("own=look-s3cret keys=[]"), "{after}");
+    assert!(after.contains("once upon a time"), "{after}");
+    let authorizations = address.authorizations();
+    assert!(!authorizations.is_empty() && authorizations.iter().all(|header| header == "Bearer tell-s3cret"));
+    let events = stage.daemon.events(id).await;
+    assert_eq!(errors(&events, "library_incomplete"), [""; 0]);
+    let all = serde_json::to_string(&events).unwrap() + &stage.daemon.log();
+    assert!(!all.contains("tell-s3cret"), "a header's secret is told");
+    drop(address);
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn claude_code_sees_skills_agents_commands_rules_and_servers() {
+    everything_is_seen(&CLAUDECODE, &["Greet with a bow: Ada", "Tastes soup and judges"]).await;
+}
+
+#[tokio::test]
+async fn codex_sees_skills_agents_commands_rules_and_servers() {
+    everything_is_seen(&CODEX, &["Greets somebody warmly", "Tastes soup and judges"]).await;
+}
+
+#[tokio::test]
+async fn gemini_sees_skills_agents_commands_rules_and_servers() {
+    everything_is_seen(&GEMINI, &["Greets somebody warmly", "Tastes soup and judges"]).await;
+}
