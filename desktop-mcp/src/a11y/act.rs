@@ -103,7 +103,7 @@ pub async fn set_text(desktop: &Desktop, element: &Element, text: &str) -> Resul
     enabled(element)?;
     let elements = desktop.elements();
     let bus = elements.bus().await?;
-    if element.has("Value") && !element.has("Text") {
+    if element.has("Value") && !element.is(State::Editable) {
         return set_value(desktop, element, text).await;
     }
     if !element.is(State::Editable) && !element.has("EditableText") {

@@ -92,7 +92,13 @@ impl Elements {
         match wanted {
             Wanted::Words(words) => {
                 let trees = self.trees(Bounds::default()).await?;
-                find(&trees, words, &mut self.refs())
+                find(&trees, words, &mut self.refs()).map_err(|problem| {
+                    if problem.code == Code::NotFound && trees.iter().any(|tree| tree.is_cut.is_some()) {
+                        let message = format!("{}, but a program did not tell all in time", problem.message);
+                        return Problem { message, ..problem }.hint("call again, or use a ref of snapshot");
+                    }
+                    problem
+                })
             }
             Wanted::Ref(name) => {
                 let named = self.refs().get(name)?.clone();
@@ -122,7 +128,7 @@ impl Elements {
     /// As [`Bus::call`].
     pub async fn again(&self, object: &Object) -> Result<Element> {
         let bus = self.bus().await?;
-        let mut element = read::read(bus, object.clone(), None).await?;
+        let mut element = read::read(bus, object.clone(), None, true).await?;
         element.seen = match element.place {
             Some(place) => point::seen(bus, object, place).await?,
             None => None,

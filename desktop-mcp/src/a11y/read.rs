@@ -16,39 +16,59 @@ pub const SCREEN: u32 = 0;
 /// A reference as it is on the bus.
 pub type RawObject = (String, OwnedObjectPath);
 
-/// Reads it. `clip` is what can be seen of whatever holds it.
+/// Reads it. `clip` is what can be seen of whatever holds it. Of what is not visible only that is read, unless `hidden`
+/// asks for all: browsers have more invisible objects than visible ones.
 ///
 /// # Errors
 /// As [`Bus::call`]; a missing name or place is none.
-pub async fn read(bus: &Bus, object: Object, clip: Option<Rect>) -> Result<Element> {
-    let (role, states, interfaces, name, children, extents) = tokio::join!(
+pub async fn read(bus: &Bus, object: Object, clip: Option<Rect>, hidden: bool) -> Result<Element> {
+    let (role, states) = tokio::try_join!(
         bus.call::<_, u32>(&object, "Accessible", "GetRole", &()),
         bus.call::<_, Vec<u32>>(&object, "Accessible", "GetState", &()),
-        bus.call::<_, Vec<String>>(&object, "Accessible", "GetInterfaces", &()),
-        bus.property::<String>(&object, "Accessible", "Name"),
-        bus.property::<i32>(&object, "Accessible", "ChildCount"),
-        bus.call::<_, (i32, i32, i32, i32)>(&object, "Component", "GetExtents", &(SCREEN,)),
-    );
-    let interfaces = interfaces.unwrap_or_default();
-    let place = extents.ok().and_then(rect);
+    )?;
     let mut element = Element {
-        role: Role::try_from(role?).unwrap_or(Role::Unknown),
-        states: state_set(&states?),
-        interfaces: interfaces.iter().filter_map(|name| name.rsplit('.').next()).map(str::to_owned).collect(),
-        name: cut(&optional(name)?.unwrap_or_default()),
+        role: Role::try_from(role).unwrap_or(Role::Unknown),
+        states: state_set(&states),
+        interfaces: Vec::new(),
+        name: String::new(),
         label: None,
         value: None,
-        seen: place.and_then(|place| clip.map_or(Some(place), |clip| clip.common(&place))),
-        place,
-        child_count: optional(children)?.and_then(|count| usize::try_from(count).ok()).unwrap_or_default(),
+        seen: None,
+        place: None,
+        child_count: 0,
         object,
     };
-    if element.name.is_empty() && kind(&element) == Kind::Control {
+    let visible =
+        element.is(State::Visible) || element.is(State::Showing) || element.role == Role::Application;
+    if visible || hidden {
+        read_rest(bus, &mut element, clip).await?;
+    }
+    Ok(element)
+}
+
+async fn read_rest(bus: &Bus, element: &mut Element, clip: Option<Rect>) -> Result<()> {
+    let object = &element.object;
+    let (interfaces, name, children, extents) = tokio::join!(
+        bus.call::<_, Vec<String>>(object, "Accessible", "GetInterfaces", &()),
+        bus.property::<String>(object, "Accessible", "Name"),
+        bus.property::<i32>(object, "Accessible", "ChildCount"),
+        bus.call::<_, (i32, i32, i32, i32)>(object, "Component", "GetExtents", &(SCREEN,)),
+    );
+    let place = extents.ok().and_then(rect);
+    element.seen = place.and_then(|place| clip.map_or(Some(place), |clip| clip.common(&place)));
+    element.place = place;
+    let interfaces = interfaces.unwrap_or_default();
+    element.interfaces =
+        interfaces.iter().filter_map(|name| name.rsplit('.').next()).map(str::to_owned).collect();
+    element.name = cut(&optional(name)?.unwrap_or_default());
+    element.child_count =
+        optional(children)?.and_then(|count| usize::try_from(count).ok()).unwrap_or_default();
+    if element.name.is_empty() && kind(element) == Kind::Control {
         let described = optional(bus.property::<String>(&element.object, "Accessible", "Description").await)?;
         element.name = cut(&described.unwrap_or_default());
     }
-    element.value = value(bus, &element).await?;
-    Ok(element)
+    element.value = value(bus, element).await?;
+    Ok(())
 }
 
 /// Nothing instead of a failure that only says that the object does not have it.

@@ -19,6 +19,8 @@ const AT_ONCE: usize = 32;
 const MOST_CHILDREN: usize = 200;
 /// Most programs.
 const MOST_PROGRAMS: usize = 64;
+/// So many times its longest silence a program may take that goes on answering: it is slow, it does not hang.
+const SLOW: u32 = 5;
 /// Deepest level.
 const DEEPEST: usize = 96;
 
@@ -27,7 +29,7 @@ const DEEPEST: usize = 96;
 pub struct Bounds {
     /// Most objects of one program.
     pub nodes: usize,
-    /// Longest time.
+    /// Longest time that a program says nothing at all.
     pub time: Duration,
     /// With what is in closed menus and lists.
     pub hidden: bool,
@@ -83,8 +85,9 @@ pub async fn walk(bus: &Bus, bounds: Bounds) -> Result<Vec<Tree>> {
 pub async fn walk_from(bus: &Bus, object: Object, clip: Option<Rect>, bounds: Bounds) -> Result<Tree> {
     let deadline = Instant::now() + bounds.time;
     let (seen, tree) = (HashSet::from([object.clone()]), Tree::default());
-    let mut walk = Walk { bus, bounds, deadline, seen, clips: Vec::new(), tree };
-    let first = match timeout_at(deadline, read(bus, object.clone(), clip)).await {
+    let last = Instant::now() + bounds.time * SLOW;
+    let mut walk = Walk { bus, bounds, deadline, last, seen, clips: Vec::new(), tree };
+    let first = match timeout_at(deadline, read(bus, object.clone(), clip, true)).await {
         Ok(first) => first?,
         Err(_) if object.path == root() => {
             walk.tree.is_cut = Some(Cut::Time);
@@ -107,6 +110,8 @@ struct Walk<'a> {
     bus: &'a Bus,
     bounds: Bounds,
     deadline: Instant,
+    /// Later than this the deadline does not move.
+    last: Instant,
     seen: HashSet<Object>,
     /// What can be seen of what is in each node.
     clips: Vec<Option<Rect>>,
@@ -127,6 +132,11 @@ impl Walk<'_> {
         element.child_count > 0 && (open || self.bounds.hidden)
     }
 
+    /// The program answers: it has its time again.
+    fn answered(&mut self) {
+        self.deadline = (Instant::now() + self.bounds.time).min(self.last);
+    }
+
     /// Reads the next level: its nodes.
     async fn descend(&mut self, level: &[usize]) -> Vec<usize> {
         let parents = level.iter().copied().filter(|at| self.has_more(*at));
@@ -143,6 +153,7 @@ impl Walk<'_> {
         loop {
             match timeout_at(self.deadline, lists.next()).await {
                 Ok(Some((at, parent, children))) => {
+                    self.answered();
                     self.note(at, &parent, children.unwrap_or_default(), &mut found)
                 }
                 Ok(None) => break,
@@ -179,9 +190,11 @@ impl Walk<'_> {
     }
 
     async fn read_all(&mut self, found: Vec<(usize, Option<Rect>, Object)>) -> Vec<usize> {
-        let bus = self.bus;
+        let (bus, hidden) = (self.bus, self.bounds.hidden);
         let reads = stream::iter(
-            found.into_iter().map(|(at, clip, object)| async move { (at, read(bus, object, clip).await) }),
+            found
+                .into_iter()
+                .map(|(at, clip, object)| async move { (at, read(bus, object, clip, hidden).await) }),
         );
         let mut reads = std::pin::pin!(reads.buffered(AT_ONCE));
         let mut next = Vec::new();
@@ -190,6 +203,7 @@ impl Walk<'_> {
                 // What went meanwhile is not there.
                 Ok(Some((_, Err(_)))) => {}
                 Ok(Some((at, Ok(element)))) => {
+                    self.answered();
                     let clip = self.clips.get(at).copied().flatten();
                     let number = self.push(element, clip);
                     if let Some(parent) = self.tree.nodes.get_mut(at) {

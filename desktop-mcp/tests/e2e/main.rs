@@ -8,6 +8,7 @@
 )]
 
 mod browser;
+mod browsing;
 mod elements;
 mod hands;
 mod lifetime;
