@@ -79,8 +79,9 @@ async fn type_into(client: &Client, workspace: &str, run_id: oneshot::Receiver<S
 
 /// The whole characters; the beginning of one stays for the next time. What is none becomes a replacement.
 fn take_text(keys: &mut Vec<u8>, end: bool) -> String {
-    let unfinished = match std::str::from_utf8(keys) {
-        Err(error) if error.error_len().is_none() && !end => keys.len() - error.valid_up_to(),
+    let last = keys.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
+    let unfinished = match std::str::from_utf8(last) {
+        Err(error) if error.error_len().is_none() && !end => last.len(),
         _ => 0,
     };
     let whole: Vec<u8> = keys.drain(..keys.len() - unfinished).collect();

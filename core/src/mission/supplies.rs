@@ -146,7 +146,8 @@ impl Supplies {
                 _ => Vec::new(),
             };
             Ok(McpServer {
-                name: (*name).to_owned(),
+                // Not the short name: Claude Code keeps `workspace` for itself and passes such a server over silently.
+                name: (*program).to_owned(),
                 command: inside_own_program(host, program)?,
                 args,
                 env: std::collections::BTreeMap::new(),

@@ -4,7 +4,7 @@ use sandboxed_domain::mission::{MissionStatus as S, TerminalReason as R};
 use sandboxed_testkit::stub::{Script, Step};
 use serde_json::json;
 
-use crate::agents::{CLAUDECODE, CODEX, GEMINI, Stage, Subject, end_of, report};
+use crate::agents::{CLAUDECODE, CODEX, GEMINI, GROK, OPENCODE, Stage, Subject, end_of, report};
 use crate::mcp::{Address, PROGRAM};
 use crate::shelf::{errors, write};
 
@@ -89,4 +89,35 @@ async fn codex_sees_skills_agents_commands_rules_and_servers() {
 #[tokio::test]
 async fn gemini_sees_skills_agents_commands_rules_and_servers() {
     everything_is_seen(&GEMINI, &["Greets somebody warmly", "Tastes soup and judges"]).await;
+}
+
+#[tokio::test]
+async fn grok_sees_skills_commands_rules_and_servers() {
+    everything_is_seen(&GROK, &["Greets somebody warmly"]).await;
+}
+
+#[tokio::test]
+async fn opencode_sees_skills_agents_commands_rules_and_servers() {
+    everything_is_seen(&OPENCODE, &["Greets somebody warmly", "Tastes soup and judges"]).await;
+}
+
+/// The platform's own server for files works in the worker's directory, for an agent that was given it and no other.
+#[tokio::test]
+async fn the_built_in_workspace_server_serves_who_selects_it() {
+    let write = || json!({"path": "made.txt", "content": "by a tool\n"});
+    let script = || Step::mcp("workspace-mcp", "write_file", write());
+    let script = Script::default()
+        .scenario("with", [script(), report("DONE", "ok"), Step::text("Done.")])
+        .scenario("without", [script(), report("DONE", "ok"), Step::text("Done.")]);
+    let stage = Stage::new(&[&CLAUDECODE, &CODEX], script).await;
+    for subject in [&CLAUDECODE, &CODEX] {
+        let with = stage.run(subject.worker_with("go [[with]]", json!({"mcps": ["workspace"]}))).await;
+        assert_eq!(end_of(&with), (S::Completed, Some(R::Done)), "{with:#?}");
+        let made = std::path::Path::new(with.working_directory.as_deref().unwrap()).join("made.txt");
+        assert_eq!(std::fs::read_to_string(&made).unwrap(), "by a tool\n");
+        std::fs::remove_file(&made).unwrap();
+        stage.run(subject.worker("go [[without]]")).await;
+        assert!(!made.exists(), "it is not there unless it is selected");
+    }
+    stage.finish().await;
 }

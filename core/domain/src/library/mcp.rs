@@ -50,7 +50,8 @@ struct Written {
 /// A server of its file, whose ending says how it is written.
 pub(super) fn server(name: &str, path: &str, text: &str) -> Result<LibraryServer, Problem> {
     let written: Written = if path.ends_with(".json") { json(path, text)? } else { toml(path, text)? };
-    if built_in_program(name).is_some() || name == PLATFORM_SERVER {
+    let built_in = BUILT_IN_SERVERS.iter().any(|(own, program)| name == *own || name == *program);
+    if built_in || name == PLATFORM_SERVER {
         return Err(Problem::new(path, format!("{name:?} is the name of a built-in server")));
     }
     if name.contains("__") || !is_name(name) {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sandboxed_domain::api::{Decision, PermissionMode};
+use sandboxed_domain::api::{AuthKind, Decision, PermissionMode};
 use sandboxed_domain::harness::{Codec, HarnessEvent, LaunchRequest, McpServer, find};
 use serde_json::{Value, json};
 
@@ -85,8 +85,12 @@ impl Talk {
             args: vec!["--worker".to_owned()],
             env: BTreeMap::from([("STUB_TOKEN".to_owned(), "t9".to_owned())]),
         };
+        // All were recorded with a key.
+        let harness = find(&self.agent).unwrap();
+        let key = harness.host_variables().iter().find(|variable| variable.auth == AuthKind::ApiKey);
         let session = self.sent().find_map(|line| line["params"]["sessionId"].as_str().map(str::to_owned));
         LaunchRequest {
+            credentials: key.map(|key| (key.name.to_owned(), "k".to_owned())).into_iter().collect(),
             resume: about["resume"] == true,
             session_id: session.unwrap_or_default().trim().to_owned(),
             model: about["model"].as_str().map(str::to_owned),

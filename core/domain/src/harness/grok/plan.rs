@@ -15,6 +15,7 @@ use crate::api::{ApiError, AuthKind};
 
 /// What calls home or makes requests of its own, off. A catalogue that is not fetched leaves the built-in models. And a
 /// command that takes long is waited for: Grok would move it behind the turn, which might end before it.
+/// The last entry it writes by itself where it is missing: the file would not be as we left it.
 const CONFIG: &str = r#"[cli]
 auto_update = false
 
@@ -35,6 +36,9 @@ max_retries = 4
 auto_background_on_timeout = false
 timeout_secs = 3600
 max_timeout_secs = 3600
+
+[marketplace]
+default_skills_installs_purged = true
 "#;
 
 /// See [`Harness::plan`].
