@@ -23,7 +23,8 @@ use crate::workspace::WorkspacePaths;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A login that ends so soon is renewed by the first CLI that gets it. All of them would try, and a provider takes a
-/// renewal only once: so one workspace has it first.
+/// renewal only once: so one mission has it first. Not one workspace: the locks of the CLIs do not always keep two of
+/// them from renewing at once.
 const ENDS_SOON: TimeDelta = TimeDelta::minutes(6);
 /// So long the others wait for that.
 const RENEWAL: Duration = Duration::from_secs(30);
@@ -51,7 +52,7 @@ struct Table {
 }
 
 struct Renewal {
-    workspace: Uuid,
+    mission: Uuid,
     /// Of the login that is to be renewed.
     expires_at: i64,
     until: Instant,
@@ -88,7 +89,7 @@ impl Logins {
         workspace: Uuid,
         borrower: Borrower,
     ) -> Result<(), ApiError> {
-        let _round = self.turn(harness, workspace).await?;
+        let _round = self.turn(harness, mission).await?;
         let key = (harness.id(), workspace);
         let start = borrower.clone();
         {
@@ -116,29 +117,29 @@ impl Logins {
         }
     }
 
-    /// The lock on a round, when the workspace may have the login.
+    /// The lock on a round, when the mission may have the login.
     async fn turn(
         &self,
         harness: &'static dyn Harness,
-        workspace: Uuid,
+        mission: Uuid,
     ) -> Result<tokio::sync::MutexGuard<'_, ()>, ApiError> {
         loop {
             let carried = self.carried.notified();
             let round = self.round.lock().await;
             let settings = self.settings.clone();
             let found = blocking(move || settings.found(harness)).await?;
-            let Some(until) = self.renewed_elsewhere(harness, workspace, &found) else { return Ok(round) };
+            let Some(until) = self.renewed_elsewhere(harness, mission, &found) else { return Ok(round) };
             drop(round);
             // Whichever it was: look again.
             let _ = tokio::time::timeout_at(until, carried).await;
         }
     }
 
-    /// Until when to wait for another workspace that renews this login; none: this one is not in the way of any.
+    /// Until when to wait for another mission that renews this login; none: this one is not in the way of any.
     fn renewed_elsewhere(
         &self,
         harness: &'static dyn Harness,
-        workspace: Uuid,
+        mission: Uuid,
         found: &LoginFound,
     ) -> Option<Instant> {
         let LoginFound::Shared { login, .. } = found else { return None };
@@ -147,12 +148,12 @@ impl Logins {
         let (mut table, now) = (self.table(), Instant::now());
         match table.renewing.get(harness.id()) {
             Some(first)
-                if first.expires_at == expires_at && first.workspace != workspace && now < first.until =>
+                if first.expires_at == expires_at && first.mission != mission && now < first.until =>
             {
                 Some(first.until)
             }
             _ => {
-                let renewal = Renewal { workspace, expires_at, until: now + RENEWAL };
+                let renewal = Renewal { mission, expires_at, until: now + RENEWAL };
                 table.renewing.insert(harness.id(), renewal);
                 None
             }
@@ -161,8 +162,12 @@ impl Logins {
 
     /// The mission is not at work any more.
     pub async fn give_back(&self, mission: Uuid) {
-        let _round = self.round.lock().await;
-        self.take_away(mission).await;
+        {
+            let _round = self.round.lock().await;
+            self.take_away(mission).await;
+        }
+        // Whoever waits for this mission's renewal waits for nothing now.
+        self.carried.notify_waiters();
     }
 
     async fn take_away(&self, mission: Uuid) {
@@ -264,6 +269,7 @@ impl Logins {
     fn forget(&self, mission: Uuid) -> Vec<(&'static dyn Harness, Borrower)> {
         let mut table = self.table();
         let mut left = Vec::new();
+        table.renewing.retain(|_, renewal| renewal.mission != mission);
         table.places.retain(|(backend, _), place| {
             let was = place.missions.remove(&mission);
             if let (true, true, Ok(harness)) = (was, place.missions.is_empty(), harness::find(backend)) {
