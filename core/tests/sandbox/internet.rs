@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{TcpListener, UdpSocket};
+use std::net::{Shutdown, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -98,6 +98,9 @@ fn answer_all(listener: &TcpListener, name: &str) {
             let count = client.read(&mut asked).unwrap_or(0);
             let asked = String::from_utf8_lossy(&asked[..count]).into_owned();
             let _ = write!(client, "HTTP/1.0 200 OK\r\n\r\n{name}\n{asked}");
+            // What comes later is read as well: a socket that is closed over it is reset, and its answer lost.
+            let _ = client.shutdown(Shutdown::Write);
+            let _ = std::io::copy(&mut client, &mut std::io::sink());
         });
     }
 }
