@@ -15,7 +15,9 @@ const HIGHEST: usize = 96;
 /// "Anywhere" as the place to scroll something to.
 const ANYWHERE: u32 = 6;
 /// Longest time that a program takes to scroll.
-const SCROLLING: Duration = Duration::from_secs(3);
+const SCROLLING: Duration = Duration::from_secs(10);
+/// Then it is looked at again, told or not: a browser moves its page without an event of its own when it has none due.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// What can be seen of an object at `place`: what is within all that it is in.
 pub async fn seen(bus: &Bus, object: &Object, place: Rect) -> Result<Option<Rect>> {
@@ -70,7 +72,9 @@ pub async fn bring_into_sight(elements: &Elements, element: &Element) -> Result<
             if let Some(seen) = elements.again(object).await?.seen {
                 return Ok(seen);
             }
-            changes.changed().await.map_err(|_| Problem::new(Code::DesktopEnded, "the desktop has ended"))?;
+            if let Ok(told) = tokio::time::timeout(LOOK_AGAIN, changes.changed()).await {
+                told.map_err(|_| Problem::new(Code::DesktopEnded, "the desktop has ended"))?;
+            }
         }
     };
     tokio::time::timeout(SCROLLING, shown).await.unwrap_or_else(|_| {
