@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use atspi::{Role, State};
 
+use super::reach::reach;
 use super::{Bounds, Element, Elements, Wanted, find_below};
 use crate::act::{self as hand, Button, chords, type_text};
 use crate::error::{Code, Problem, Result};
@@ -52,7 +53,21 @@ pub async fn click(desktop: &Desktop, element: &Element) -> Result<()> {
             return Ok(());
         }
     }
-    point(desktop, element, Pointing::Click).await
+    point(desktop, element, Pointing::Click).await?;
+    let selects = element.is(State::Selectable) && !element.is(State::Selected);
+    if selects {
+        selected_soon(elements, element).await?;
+    }
+    Ok(())
+}
+
+/// The pointer's click goes by way of the window manager and may come after what is done next by the program itself:
+/// it is over when what it selects is selected. Not all that can be selected is selected by a click.
+async fn selected_soon(elements: &Elements, element: &Element) -> Result<()> {
+    match until(elements, element, |now| now.is(State::Selected)).await {
+        Err(problem) if !matches!(problem.code, Code::NotActionable | Code::StaleElement) => Err(problem),
+        _ => Ok(()),
+    }
 }
 
 /// Does something with the pointer on the middle of an element.
@@ -60,7 +75,7 @@ pub async fn click(desktop: &Desktop, element: &Element) -> Result<()> {
 /// # Errors
 /// `not_actionable`: it is nowhere to be seen.
 pub async fn point(desktop: &Desktop, element: &Element, pointing: Pointing) -> Result<()> {
-    let (x, y) = desktop.elements().bring_into_sight(element).await?.center();
+    let (x, y) = reach(desktop, element).await?;
     let (button, count) = match pointing {
         Pointing::Click => (Button::Left, 1),
         Pointing::DoubleClick => (Button::Left, 2),
@@ -75,9 +90,8 @@ pub async fn point(desktop: &Desktop, element: &Element, pointing: Pointing) -> 
 /// # Errors
 /// `not_actionable`: one of them is nowhere to be seen.
 pub async fn drag(desktop: &Desktop, from: &Element, to: &Element) -> Result<()> {
-    let elements = desktop.elements();
-    let to_place = elements.bring_into_sight(to).await?.center();
-    let from_place = elements.bring_into_sight(from).await?.center();
+    let to_place = reach(desktop, to).await?;
+    let from_place = reach(desktop, from).await?;
     hand::drag(desktop, from_place, to_place, Button::Left, Vec::new()).await
 }
 

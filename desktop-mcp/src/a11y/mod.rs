@@ -12,6 +12,7 @@ mod node;
 mod object;
 mod outline;
 mod point;
+mod reach;
 mod read;
 mod refs;
 mod role;
