@@ -8,7 +8,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use sandboxed_domain::api::{ApiError, ErrorCode, SandboxState, WorkspaceView};
+use sandboxed_domain::api::{ApiError, ErrorCode, SandboxState, StorageFolder, StorageUse, WorkspaceView};
 use sandboxed_domain::mission::MissionStatus;
 
 use super::App;
@@ -35,6 +35,7 @@ impl App {
         );
         of_missions(&mut registry, &missions);
         of_workspaces(&mut registry, &workspaces);
+        of_folders(&mut registry, &workspaces, self.workspaces.global_use().await);
         gauge(&mut registry, "requests_open", "Permissions, questions and plans that wait", requests as i64);
         let written: Counter = Counter::default();
         written.inc_by(events.unsigned_abs());
@@ -91,4 +92,17 @@ fn of_workspaces(registry: &mut Registry, views: &[WorkspaceView]) {
     registry.register_with_unit("workspace_memory", "Memory of a running sandbox", Unit::Bytes, memory);
     registry.register_with_unit("workspace_cpu", "Processor time of a running sandbox", Unit::Seconds, cpu);
     registry.register("workspace_processes", "Processes and threads of a running sandbox", processes);
+}
+
+/// The global folder has no workspace.
+fn of_folders(registry: &mut Registry, views: &[WorkspaceView], global: StorageUse) {
+    let (used, quota) = (Gauges::default(), Gauges::default());
+    let inboxes = views.iter().map(|view| (StorageFolder::Inbox, view.name.as_str(), view.inbox_use));
+    for (folder, workspace, fill) in inboxes.chain([(StorageFolder::Global, "", global)]) {
+        let labels = vec![("folder", folder.as_str().to_owned()), ("workspace", workspace.to_owned())];
+        used.get_or_create(&labels).set(fill.used_bytes.cast_signed());
+        quota.get_or_create(&labels).set(fill.quota_bytes.cast_signed());
+    }
+    registry.register_with_unit("shared_folder_used", "What lies in a shared folder", Unit::Bytes, used);
+    registry.register_with_unit("shared_folder_quota", "What it may hold", Unit::Bytes, quota);
 }

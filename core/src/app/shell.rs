@@ -69,7 +69,11 @@ impl App {
             false => params.argv,
         };
         let cwd = params.cwd.or_else(|| Some("/root".to_owned()));
-        let mut request = exec_request(&row, ExecParams { argv, cwd, timeout_seconds: None });
+        let mut request = exec_request(
+            &row,
+            self.workspaces.shared_env(&row),
+            ExecParams { argv, cwd, timeout_seconds: None },
+        );
         request.env.insert("TERM".to_owned(), params.term.unwrap_or_else(|| KIND.to_owned()));
         request.stdin_pipe = true;
         let directory = self.workspaces.paths(row.id).run(&request.run_id);

@@ -170,7 +170,7 @@ impl App {
         }
         let row = self.workspace(id).await?;
         let live = self.workspaces.ensure_running(&row, &|_| ()).await?;
-        let request = exec_request(&row, params);
+        let request = exec_request(&row, self.workspaces.shared_env(&row), params);
         let directory = self.workspaces.paths(row.id).run(&request.run_id);
         let begin = Instant::now();
         let end = self.finish_exec(&live, request, &directory, Duration::from_secs(seconds)).await;
@@ -216,7 +216,11 @@ impl App {
     }
 }
 
-pub(super) fn exec_request(row: &WorkspaceRow, params: ExecParams) -> RunRequest {
+pub(super) fn exec_request(
+    row: &WorkspaceRow,
+    shared: [(String, String); 2],
+    params: ExecParams,
+) -> RunRequest {
     let env = [("PATH", DEFAULT_PATH), ("HOME", "/root"), ("LANG", "C.UTF-8"), ("TERM", "dumb")];
     RunRequest {
         run_id: Uuid::now_v7().to_string(),
@@ -227,6 +231,7 @@ pub(super) fn exec_request(row: &WorkspaceRow, params: ExecParams) -> RunRequest
             .into_iter()
             .chain(row.spec.env.clone())
             .chain(network_env(row))
+            .chain(shared)
             .collect(),
         cwd: params.cwd.unwrap_or_else(|| "/".to_owned()),
         stdout_name: "stdout.log".to_owned(),

@@ -50,6 +50,7 @@ impl App {
             working_directory: boss.working_directory.display().to_string(),
             repositories,
             worktree_root: paths.worktrees.display().to_string(),
+            shared: self.workspaces.shared_folders(boss.workspace.id, boss.workspace.kind),
             limits: LimitsView { max_parallel, active, free_slots: max_parallel.saturating_sub(active) },
             backends: harness::registry().iter().map(|harness| harness.id().to_owned()).collect(),
         })

@@ -312,6 +312,9 @@ fn text(body: &EventBody) -> String {
             format!("{status} after {iterations} turns: {}", short(objective))
         }
         EventBody::OutcomeReported { outcome, summary, .. } => format!("{outcome}: {}", short(summary)),
+        EventBody::StorageWarning { folder, percent, used_bytes, quota_bytes } => {
+            format!("{} is at {percent} %: {used_bytes} of {quota_bytes} bytes", folder.as_str())
+        }
         EventBody::OutputElided { stored_bytes, log_path } => {
             format!("after {stored_bytes} bytes; the rest is in {log_path}")
         }

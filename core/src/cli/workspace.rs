@@ -202,6 +202,7 @@ fn show(view: &WorkspaceView, format: Format) -> Result<(), ApiError> {
     }
     let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
     let used = view.usage.unwrap_or_default();
+    let fill = view.inbox_use;
     let rows = [
         ("name", view.name.clone()),
         ("id", view.id.to_string()),
@@ -216,6 +217,7 @@ fn show(view: &WorkspaceView, format: Format) -> Result<(), ApiError> {
         ("cpu", seconds(used.cpu_ms)),
         ("processes", used.pids.to_string()),
         ("disk", view.disk_bytes.map_or_else(dash, size)),
+        ("inbox", format!("{}, {} of {}", view.inbox, size(fill.used_bytes), size(fill.quota_bytes))),
         ("binds", view.binds.join(" ")),
     ];
     out::raw(&out::table(&rows.map(|(name, value)| vec![name.to_owned(), value])))

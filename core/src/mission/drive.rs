@@ -12,9 +12,11 @@ use sandboxed_domain::mission::{MissionStatus, TerminalReason};
 
 use super::actor::{Actor, StepError};
 use super::apply::{self, MAX_STORED_TEXT};
+use super::inbox::look_after;
 use super::keys::named;
 use super::prepare::lend_login;
 use super::stall::Quiet;
+use super::storage::InboxGuard;
 use super::{requests, tail};
 use crate::harness::Moment;
 use crate::sandbox::{LimitWatch, SandboxError};
@@ -60,6 +62,8 @@ struct Drive<'a, 'b> {
     closing: Option<tokio::time::Instant>,
     /// The runner refused something: look again then.
     again_at: Option<tokio::time::Instant>,
+    /// What happens to the inbox.
+    inbox: InboxGuard,
 }
 
 /// How far a requested stop has got.
@@ -113,6 +117,7 @@ pub(super) async fn drive(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Re
         stalls_at: None,
         closing: None,
         again_at: None,
+        inbox: InboxGuard::new(look_after(shared, row.workspace_id)),
     };
     drive.require_known().await;
     loop {
@@ -241,6 +246,7 @@ impl Drive<'_, '_> {
         self.again_at = None;
         self.check_limits(row, &sandbox).await?;
         self.check_silence(row, &sandbox).await?;
+        self.check_inbox(row, &sandbox).await?;
         if self.run.kind == RunKind::Turn && self.run.plan.stdin_pipe && !self.run.stdin_closed {
             self.actor.answers(&mut self.run, self.codec.as_mut()).await?;
             if self.steers && !self.run.idle && row.stop_reason.is_none() {
@@ -366,6 +372,17 @@ impl Drive<'_, '_> {
         Ok(())
     }
 
+    /// A run that fills the inbox is told of it, and stopped at its quota.
+    async fn check_inbox(&mut self, row: &MissionRow, sandbox: &Live) -> Result<(), StepError> {
+        let Some(found) = self.inbox.look(&self.run.id.to_string(), sandbox) else { return Ok(()) };
+        if found.fills && row.stop_reason.is_none() {
+            self.ask_to_stop(sandbox, Duration::ZERO, &TerminalReason::DiskExceeded.as_str()).await;
+        }
+        self.actor.update(move |tx, row| found.write(tx, row)).await?;
+        self.actor.wake.notify_one();
+        Ok(())
+    }
+
     /// Until something happens.
     async fn sleep(&mut self, watch: &super::watch::Watch) {
         let interrupt = match self.stopping {
@@ -404,6 +421,7 @@ impl Drive<'_, '_> {
             () = timer => {}
             () = died => {}
             () = limit => {}
+            () = self.inbox.changed() => {}
         }
     }
 
@@ -434,12 +452,16 @@ impl Drive<'_, '_> {
             None => 0,
         };
         let fallback = self.run.clone();
+        let filled = self.inbox.last_look(&self.actor.shared.workspaces).await;
         self.actor
             .shared
             .store
             .write(move |tx| {
                 let mut row = store::get_mission(tx, id)?;
                 let mut run = store::latest_run(tx, id)?.unwrap_or(fallback);
+                if let Some(filled) = filled {
+                    filled.write(tx, &mut row)?;
+                }
                 if turn {
                     let before = row.error.clone();
                     apply::store_piece(tx, &mut row, &mut run, events, snapshot)?;

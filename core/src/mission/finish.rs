@@ -88,6 +88,7 @@ fn stop_cause(word: &str) -> Option<StopCause> {
         R::MemoryExceeded => Some(StopCause::MemoryExceeded),
         R::ProcessesExceeded => Some(StopCause::ProcessesExceeded),
         R::OutputExceeded => Some(StopCause::OutputExceeded),
+        R::DiskExceeded => Some(StopCause::DiskExceeded),
         R::RunnerLost => Some(StopCause::RunnerLost),
         R::SandboxFailed => Some(StopCause::SandboxFailed),
         R::SetupFailed => Some(StopCause::SetupFailed),

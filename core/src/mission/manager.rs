@@ -30,6 +30,7 @@ pub(super) struct Shared {
     pub sockets: super::sockets::Sockets,
     pub settings: MissionSettings,
     pub logins: Logins,
+    pub inboxes: super::inbox::Inboxes,
     actors: Mutex<HashMap<Uuid, Seat>>,
     pub slots: Arc<Notify>,
     pub stop: CancellationToken,
@@ -41,6 +42,19 @@ struct Seat {
     notify: Arc<Notify>,
     /// The mission got a slot again while its actor was leaving.
     again: bool,
+}
+
+impl Shared {
+    /// Runs what belongs to missions at work; it is dropped when the daemon stops.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = work => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
 }
 
 /// All missions. Cheap to clone.
@@ -76,6 +90,7 @@ impl Missions {
             logins: Logins::new(settings.credentials.logins.clone(), watcher.clone()),
             watcher,
             settings,
+            inboxes: super::inbox::Inboxes::default(),
             actors: Mutex::default(),
             slots: Arc::clone(&slots),
             stop: CancellationToken::new(),
@@ -110,13 +125,7 @@ impl Missions {
 
     /// Runs something that is not a mission's until it is done or the daemon stops.
     pub fn background(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let stop = self.shared.stop.clone();
-        self.shared.tasks.spawn(async move {
-            tokio::select! {
-                () = work => {}
-                () = stop.cancelled() => {}
-            }
-        });
+        self.shared.spawn(work);
     }
 
     /// Watches a run's directory.

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use chrono::Utc;
-use sandboxed_domain::api::{ApiError, EventBody, WorkspaceKind};
+use sandboxed_domain::api::{ApiError, EventBody, SharedFolders, StorageFolder, WorkspaceKind};
 use sandboxed_domain::harness::{
     BackendKind, FileStep, Harness, InstructionParts, LaunchPlan, LaunchRequest, McpServer, PermissionMode,
     Placed, StdinMode, TOOLS, worker_instructions,
 };
 use sandboxed_domain::library::{PLATFORM_SERVER, Resolved, library_instructions};
 use sandboxed_domain::mission::{MissionStatus, TerminalReason};
+use sandboxed_domain::policy::storage_level;
 use uuid::Uuid;
 
 use super::actor::{Actor, StepError};
@@ -18,6 +19,7 @@ use super::keys::{choose, named};
 use super::logins::borrower;
 use super::manager::end_mission;
 use super::sockets::SOCKET_NAME;
+use super::storage::warning;
 use super::supplies::{Supplies, supplies};
 use crate::git;
 use crate::harness::{
@@ -67,7 +69,17 @@ pub(super) async fn prepare(actor: &Actor<'_>, row: MissionRow) -> Result<(), St
     })
     .await??;
     let prompt = prompt.filter(|_| plan.stdin == StdinMode::Null);
-    write_run(actor, &plan, directory, written, prompt, (credential.label, several)).await
+    write_run(actor, &plan, directory, written, prompt, (credential.label, several)).await?;
+    note_global(actor).await
+}
+
+/// Tells of a global folder that is nearly full, or more.
+async fn note_global(actor: &Actor<'_>) -> Result<(), StepError> {
+    let fill = actor.shared.workspaces.global_use().await;
+    let Some(percent) = storage_level(fill) else { return Ok(()) };
+    let event = warning(StorageFolder::Global, percent, fill);
+    actor.update(move |tx, row| store::append_event(tx, row.id, &event).map(drop)).await?;
+    Ok(())
 }
 
 /// Remembers what was written, and tells of files that somebody had changed.
@@ -268,6 +280,7 @@ fn launch_plan(
         Vec::new()
     };
     let program = inside_argv(actor.shared.workspaces.programs(), live, harness)?;
+    let shared = actor.shared.workspaces.shared_folders(row.workspace_id, live.kind());
     let request = LaunchRequest {
         program,
         cwd: directory.to_owned(),
@@ -276,7 +289,7 @@ fn launch_plan(
         model: row.model.clone(),
         effort: row.effort.as_deref().and_then(|text| sandboxed_domain::policy::effort("effort", text).ok()),
         permission: permission(harness, live.kind(), row)?,
-        instructions: if agent { instructions(row, &supplies.resolved) } else { String::new() },
+        instructions: if agent { instructions(row, &shared, &supplies.resolved) } else { String::new() },
         mcp_servers,
         library_servers: supplies.resolved.servers.clone(),
         settings: supplies.resolved.settings.clone(),
@@ -328,13 +341,14 @@ fn own_server(row: &MissionRow, host: bool, mission_dir: &str) -> Result<McpServ
 }
 
 /// What a worker is told of its task, and everybody of the Library's rules and of a role.
-fn instructions(row: &MissionRow, resolved: &Resolved) -> String {
+fn instructions(row: &MissionRow, shared: &SharedFolders, resolved: &Resolved) -> String {
     let own = row.boss.is_some().then(|| {
         worker_instructions(&InstructionParts {
             title: &row.title,
             acceptance_criteria: &row.spec.acceptance_criteria,
             verification_command: row.spec.verification_command.as_deref(),
             branch: row.branch.as_deref(),
+            shared: Some(shared),
             mcp_server: Some(PLATFORM_SERVER),
         })
     });
@@ -415,6 +429,7 @@ pub(super) async fn start(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Re
         env.entry(name.clone()).or_insert_with(|| value.clone());
     }
     env.extend(network_env(&workspace));
+    env.extend(actor.shared.workspaces.shared_env(&workspace));
     let request = RunRequest {
         run_id: run.id.to_string(),
         attempt: run.attempt,

@@ -87,6 +87,25 @@ impl Watcher {
     }
 }
 
+impl Watcher {
+    /// Tells `notify` of everything that changes in a directory. A directory has one watch.
+    ///
+    /// # Errors
+    /// As [`Watcher::watch`]; it is a link.
+    pub fn watch_all(&self, directory: &Path, notify: &Arc<Notify>) -> std::io::Result<Watch> {
+        let mask = WatchMask::MODIFY
+            | WatchMask::CREATE
+            | WatchMask::DELETE
+            | WatchMask::MOVE
+            | WatchMask::ONLYDIR
+            | WatchMask::DONT_FOLLOW;
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let descriptor = self.watches.clone().add(directory, mask)?;
+        table.insert(descriptor.clone(), Seen { notify: Arc::clone(notify), name: None });
+        Ok(Watch { watcher: self.clone(), descriptor, notify: Arc::clone(notify) })
+    }
+}
+
 impl Watch {
     /// Completes when something was written since the last completion.
     pub async fn changed(&self) {

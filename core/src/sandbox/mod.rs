@@ -6,6 +6,7 @@
 //! - [`handle`]: runs of either. [`network`]: what a sandbox can reach; [`egress`]: its way out.
 //! - [`cgroup`]: a cgroup for every sandbox and every run, with limits and figures.
 //! - [`image`]: read-only root file systems. [`repository`]: how a repository is made ready to be bound.
+//! - [`fill`]: what lies in a folder that workers write to.
 //! - [`layer`]: frozen layers, which forks begin with.
 //! - [`record`]: what is written down for the next daemon. [`process`]: processes by identity.
 //! - [`runner_path`]: where the runner's program is.
@@ -13,6 +14,7 @@
 pub mod cgroup;
 pub mod egress;
 pub mod error;
+pub mod fill;
 pub mod handle;
 pub mod host;
 pub mod image;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, fgetxattr, openat2};
 use sandboxed_domain::api::{ApiError, ErrorCode, LayerChange, LayerChangeKind};
+use sandboxed_domain::policy::{GLOBAL_DIR, INBOX_DIR};
 use tar::{Builder, EntryType, Header};
 
 use super::records::Workspaces;
@@ -21,7 +22,8 @@ use crate::store::{WorkspaceRow, blocking, io_error};
 /// A file this much longer than what it takes on disk would fill the disk of whoever writes it out.
 const SPARSE: u64 = 64 << 20;
 /// What belongs to the sandbox and not to its files.
-const NOT_FILES: [&str; 3] = ["/opt/sandboxed-sh", "/etc/resolv.conf", "/etc/hostname"];
+const NOT_FILES: [&str; 5] =
+    ["/opt/sandboxed-sh", "/etc/resolv.conf", "/etc/hostname", GLOBAL_DIR, INBOX_DIR];
 
 /// Everything needed to tell the changes of one fork.
 #[derive(Debug, Clone)]

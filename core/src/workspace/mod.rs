@@ -8,6 +8,7 @@ mod inside;
 mod paths;
 mod records;
 mod running;
+mod shared;
 
 pub use changes::*;
 pub use fork::*;
@@ -17,3 +18,4 @@ pub use inside::*;
 pub use paths::*;
 pub use records::*;
 pub use running::*;
+pub use shared::*;

@@ -27,6 +27,8 @@ pub struct WorkspacePaths {
     pub missions: PathBuf,
     /// Worktrees; at the same path inside.
     pub worktrees: PathBuf,
+    /// Files exchanged with people; bound at a place of its own inside.
+    pub inbox: PathBuf,
     /// Worktrees made in advance, on the same file system; not seen inside.
     pub spares: PathBuf,
 }
@@ -44,6 +46,7 @@ impl WorkspacePaths {
             merged: root.join("merged"),
             missions: root.join("missions"),
             worktrees: root.join("worktrees"),
+            inbox: root.join("inbox"),
             spares: root.join("spares"),
             root,
         }

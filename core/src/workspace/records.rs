@@ -13,6 +13,7 @@ use super::fork::Freezer;
 use super::images::template_name;
 use super::paths::{WorkspacePaths, short};
 use super::running::{Live, Places};
+use super::shared::{Quotas, Shared};
 use crate::harness::Programs;
 use crate::library::{LibraryFolder, LibrarySettings};
 use crate::sandbox::CgroupTree;
@@ -34,6 +35,7 @@ pub struct Workspaces {
     pub(super) images: Arc<ImageStore>,
     pub(super) freezer: Arc<Freezer>,
     pub(super) library: LibraryFolder,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Workspaces {
@@ -53,8 +55,12 @@ impl Workspaces {
         let programs = Programs::new(&data);
         let library = LibraryFolder::open(&data, LibrarySettings::from_env(&data)?)?;
         let instance = instance.to_owned();
+        let shared = Arc::new(Shared::new(Quotas::from_env()?));
         let (places, freezer) = (Arc::default(), Arc::default());
-        let workspaces = Self { library, data, store, tree, instance, places, programs, images, freezer };
+        let workspaces =
+            Self { library, data, store, tree, instance, places, programs, images, freezer, shared };
+        let global = workspaces.global();
+        std::fs::create_dir_all(&global).map_err(|error| io_error(&global, &error))?;
         workspaces.ensure_host().await?;
         workspaces.remove_unnamed_layers().await;
         Ok(workspaces)
@@ -146,7 +152,7 @@ impl Workspaces {
     /// The directories that callers may name before the sandbox has started.
     pub(super) fn make_directories(&self, id: Uuid) -> Result<(), ApiError> {
         let paths = self.paths(id);
-        for directory in [&paths.missions, &paths.worktrees] {
+        for directory in [&paths.missions, &paths.worktrees, &paths.inbox] {
             std::fs::create_dir_all(directory).map_err(|error| io_error(directory, &error))?;
         }
         Ok(())
@@ -207,6 +213,9 @@ impl Workspaces {
             allow_hosts: row.spec.allow_hosts.clone(),
             forked_from: row.spec.forked_from,
             usage: live.as_deref().and_then(Live::usage),
+            shared: self.shared_folders(row.id, row.kind),
+            inbox: self.paths(row.id).inbox.display().to_string(),
+            inbox_use: self.inbox_use(row.id).await,
             disk_bytes: None,
             limits: row.spec.limits,
             created_at: row.created_at,

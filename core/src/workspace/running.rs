@@ -1,6 +1,6 @@
 //! The sandbox of a workspace while it is used: started at the first use, adopted after a restart, shared by its runs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use sandboxed_domain::api::{
     ApiError, BuildProgress, ErrorCode, Limits, NetworkMode, WorkspaceKind, WorkspaceUsage,
 };
-use sandboxed_domain::policy::check_network;
+use sandboxed_domain::policy::{INBOX_DIR, check_network};
 use sandboxed_domain::sandbox as domain;
 use sandboxed_domain::sandbox::{Bind, IdMap, Network, Registration, SandboxSpec};
 use tokio::sync::Notify;
@@ -20,6 +20,7 @@ use super::fork::read_only_trees;
 use super::inside::program_binds;
 use super::paths::short;
 use super::records::Workspaces;
+use crate::sandbox::fill::writes_into;
 use crate::sandbox::network::{proxy_env, resolv_conf};
 use crate::sandbox::{
     Group, HostRunner, LimitWatch, RunnerHandle, START_PATIENCE, Sandbox, SandboxError, name_and_state,
@@ -125,6 +126,22 @@ impl Live {
         let group = self.group(run)?;
         let cpu = Duration::from_micros(group.usage().ok()?.cpu_micros);
         Some((cpu, group.processes().ok()?.into_iter().filter_map(name_and_state).collect()))
+    }
+
+    /// Processes that write into the workspace's inbox now.
+    pub fn writers(&self, inbox: &Path) -> BTreeSet<i32> {
+        let inbox = match self {
+            Self::Container(_) => Path::new(INBOX_DIR),
+            Self::Host(_) => inbox,
+        };
+        let whole = self.runner().cgroup().and_then(|cgroup| cgroup.whole().processes().ok());
+        whole.unwrap_or_default().into_iter().filter(|pid| writes_into(*pid, inbox)).collect()
+    }
+
+    /// Whether one of these processes is the run's.
+    pub fn has_one_of(&self, run: &str, processes: &BTreeSet<i32>) -> bool {
+        let members = self.group(run).and_then(|group| group.processes().ok()).unwrap_or_default();
+        !members.is_disjoint(processes)
     }
 
     /// Told when a limit of the run was hit; none where there are no limits.
@@ -296,6 +313,7 @@ impl Workspaces {
         self.make_directories(row.id)?;
         make_private(&paths.control)?;
         let mut binds = vec![Bind::same_path(&paths.missions), Bind::same_path(&paths.worktrees)];
+        binds.extend(self.shared_binds(row.id));
         for bind in &row.spec.binds {
             binds.extend(repository(Path::new(bind))?);
         }

@@ -14,6 +14,7 @@ mod forks;
 mod inside;
 mod limits;
 mod records;
+mod sharing;
 #[path = "../support/mod.rs"]
 mod support;
 mod waits;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::StorageFolder;
 use crate::mission::{MissionStatus, TerminalReason};
 
 /// Tokens of one turn, as the harness reported them.
@@ -116,6 +117,9 @@ pub enum EventBody {
     },
     /// The worker reported its outcome by the tool.
     OutcomeReported { outcome: String, summary: String, blocker: Option<String> },
+    /// A place that the mission uses is 80, 95 or 100 percent full; told once on the way up. At 100 percent runs that
+    /// write to it end.
+    StorageWarning { folder: StorageFolder, percent: u8, used_bytes: u64, quota_bytes: u64 },
     /// Output beyond the stored limit stays in the log file.
     OutputElided { stored_bytes: u64, log_path: String },
     /// A message of the harness that we do not know.
@@ -142,6 +146,7 @@ impl EventBody {
             Self::Usage(_) => "usage",
             Self::Goal { .. } => "goal",
             Self::OutcomeReported { .. } => "outcome_reported",
+            Self::StorageWarning { .. } => "storage_warning",
             Self::OutputElided { .. } => "output_elided",
             Self::HarnessRaw { .. } => "harness_raw",
         }

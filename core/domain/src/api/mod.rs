@@ -7,6 +7,7 @@ mod event;
 mod library;
 mod orchestrator;
 mod record;
+mod storage;
 mod workspace;
 
 pub use cleanup::*;
@@ -16,4 +17,5 @@ pub use event::*;
 pub use library::*;
 pub use orchestrator::*;
 pub use record::*;
+pub use storage::*;
 pub use workspace::*;

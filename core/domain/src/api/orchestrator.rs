@@ -79,6 +79,8 @@ pub struct LayoutResponse {
     pub working_directory: String,
     pub repositories: Vec<RepositoryView>,
     pub worktree_root: String,
+    #[serde(default)]
+    pub shared: super::SharedFolders,
     pub limits: LimitsView,
     pub backends: Vec<String>,
 }

@@ -99,6 +99,15 @@ pub struct WorkspaceView {
     /// What its sandbox uses now; none while it does not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<WorkspaceUsage>,
+    /// Its shared folders as its processes see them.
+    #[serde(default)]
+    pub shared: super::SharedFolders,
+    /// Its inbox on this machine.
+    #[serde(default)]
+    pub inbox: String,
+    /// How full the inbox is.
+    #[serde(default)]
+    pub inbox_use: super::StorageUse,
     /// Bytes on disk of its own layer, missions and worktrees; only where one workspace is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_bytes: Option<u64>,

@@ -1,5 +1,7 @@
 //! The text that tells a worker who it is and how its task ends.
 
+use crate::api::SharedFolders;
+
 /// What the instructions are made of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct InstructionParts<'a> {
@@ -11,6 +13,8 @@ pub struct InstructionParts<'a> {
     pub verification_command: Option<&'a str>,
     /// Branch of the worker's own worktree.
     pub branch: Option<&'a str>,
+    /// The folders that it shares with people, where it has them.
+    pub shared: Option<&'a SharedFolders>,
     /// Name of the MCP server with `report_outcome`, where the harness has one.
     pub mcp_server: Option<&'a str>,
 }
@@ -28,10 +32,20 @@ pub fn worker_instructions(parts: &InstructionParts<'_>) -> String {
              do not switch to another one.\n"
         ));
     }
+    push_shared(&mut text, parts.shared);
     push_criteria(&mut text, parts.acceptance_criteria);
     push_verification(&mut text, parts.verification_command);
     push_ending(&mut text, parts.mcp_server);
     text
+}
+
+fn push_shared(text: &mut String, shared: Option<&SharedFolders>) {
+    let Some(shared) = shared else { return };
+    text.push_str(&format!(
+        "\n`{}` holds files that people share with all workers, for reading. `{}` is for exchanging files with \
+         people and with the other workers of this workspace; its space is limited, so keep your work out of it.\n",
+        shared.global, shared.inbox
+    ));
 }
 
 fn push_criteria(text: &mut String, criteria: &[String]) {
@@ -94,6 +108,7 @@ mod tests {
             verification_command: Some("make test"),
             branch: Some("task/fix"),
             mcp_server: Some("orchestrator"),
+            ..InstructionParts::default()
         });
         for wanted in [
             "\"Fix it\"",
@@ -106,6 +121,15 @@ mod tests {
             assert!(text.contains(wanted), "{wanted:?} is missing in {text}");
         }
         assert!(text.contains("`NOT_FEASIBLE: why`"));
+    }
+
+    #[test]
+    fn shared_folders_are_named_by_their_places() {
+        let shared = SharedFolders { global: "/mnt/global".to_owned(), inbox: "/mnt/inbox".to_owned() };
+        let parts = InstructionParts { shared: Some(&shared), ..InstructionParts::default() };
+        let text = worker_instructions(&parts);
+        assert!(text.contains("`/mnt/global` holds") && text.contains("`/mnt/inbox` is"), "{text}");
+        assert!(!worker_instructions(&InstructionParts::default()).contains("/mnt"));
     }
 
     #[test]

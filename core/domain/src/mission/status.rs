@@ -145,6 +145,8 @@ pub enum TerminalReason {
     ProcessesExceeded,
     /// The worker printed more than its log may hold.
     OutputExceeded,
+    /// The worker filled a place beyond what it may hold.
+    DiskExceeded,
 }
 
 impl TerminalReason {

@@ -22,6 +22,7 @@ pub enum StopCause {
     MemoryExceeded,
     ProcessesExceeded,
     OutputExceeded,
+    DiskExceeded,
     RunnerLost,
     SandboxFailed,
     SetupFailed,
@@ -29,7 +30,7 @@ pub enum StopCause {
 
 impl StopCause {
     /// All causes.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::CancelledByUser,
         Self::CancelledByBoss,
         Self::BudgetExceeded,
@@ -38,6 +39,7 @@ impl StopCause {
         Self::MemoryExceeded,
         Self::ProcessesExceeded,
         Self::OutputExceeded,
+        Self::DiskExceeded,
         Self::RunnerLost,
         Self::SandboxFailed,
         Self::SetupFailed,
@@ -155,6 +157,7 @@ fn stopped(cause: StopCause) -> Verdict {
         StopCause::MemoryExceeded => (Failed, TerminalReason::MemoryExceeded),
         StopCause::ProcessesExceeded => (Failed, TerminalReason::ProcessesExceeded),
         StopCause::OutputExceeded => (Failed, TerminalReason::OutputExceeded),
+        StopCause::DiskExceeded => (Failed, TerminalReason::DiskExceeded),
         StopCause::RunnerLost => (Interrupted, TerminalReason::RunnerLost),
         StopCause::SandboxFailed => (Failed, TerminalReason::SandboxFailed),
         StopCause::SetupFailed => (Failed, TerminalReason::SetupFailed),

@@ -65,6 +65,7 @@ fn expected(input: &VerdictInput) -> (MissionStatus, TerminalReason) {
         (Some(StopCause::MemoryExceeded), ..) => (S::Failed, R::MemoryExceeded),
         (Some(StopCause::ProcessesExceeded), ..) => (S::Failed, R::ProcessesExceeded),
         (Some(StopCause::OutputExceeded), ..) => (S::Failed, R::OutputExceeded),
+        (Some(StopCause::DiskExceeded), ..) => (S::Failed, R::DiskExceeded),
         (Some(StopCause::SandboxFailed), ..) => (S::Failed, R::SandboxFailed),
         (Some(StopCause::SetupFailed), ..) => (S::Failed, R::SetupFailed),
         (None, TurnEnd::Failed(class), ..) => {

@@ -5,6 +5,7 @@ mod network;
 mod params;
 mod permission;
 mod steering;
+mod storage;
 mod validate;
 
 pub use budget::*;
@@ -12,4 +13,5 @@ pub use network::*;
 pub use params::*;
 pub use permission::*;
 pub use steering::*;
+pub use storage::*;
 pub use validate::*;
