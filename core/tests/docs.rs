@@ -302,6 +302,42 @@ fn tools_of_a_workspace_are_described_with_their_sizes_and_codes() {
     }
 }
 
+/// Rows of the table of places, a column for each agent in the order of the page's first table.
+fn places() -> String {
+    use sandboxed_domain::harness::{Harness, find};
+    let agents = ["claudecode", "codex", "opencode", "gemini", "grok"].map(|id| find(id).unwrap());
+    let native = |agent: &dyn Harness| agent.library_places().native.unwrap();
+    let row = |what: &str, cell: &dyn Fn(&dyn Harness) -> String| {
+        format!("| {what} | {} |\n", agents.map(cell).join(" | "))
+    };
+    let code = |path: String| format!("`{path}`");
+    let skills = |agent: &dyn Harness| format!("{}/NAME/SKILL.md", agent.skills_dir().unwrap());
+    [
+        "| | Claude Code | Codex | OpenCode | Gemini CLI | Grok |\n|---|---|---|---|---|---|\n".to_owned(),
+        row("instructions", &|agent| code(format!("{}/{}", native(agent).home, native(agent).instructions))),
+        row("settings", &|agent| {
+            code(format!("{}/{}", native(agent).home, native(agent).written_settings()))
+        }),
+        row("skills", &|agent| code(skills(agent))),
+        row("roles", &|agent| code(agent.library_places().agents.unwrap().0.to_owned() + "/")),
+        row("commands", &|agent| match agent.library_places().commands {
+            Some(folder) => code(format!("{folder}/NAME.md")),
+            None => "as skills".to_owned(),
+        }),
+        row("settings of a profile", &|agent| code(format!("{}/{}", agent.id(), native(agent).settings))),
+        row("its other files", &|agent| code(format!("{}/…", native(agent).home))),
+    ]
+    .concat()
+}
+
+#[test]
+fn the_places_of_each_agents_files_are_those_of_its_adapter() {
+    let page = read("docs/harnesses.md");
+    let (_, rest) = page.split_once("<!-- the places of the adapters -->\n").unwrap();
+    let (table, _) = rest.split_once("<!-- their end -->").unwrap();
+    assert!(table == places(), "docs/harnesses.md should say:\n{}", places());
+}
+
 #[test]
 fn the_readers_of_these_tests_see_what_is_there() {
     assert_eq!(links("[a](b.md#c) [d](https://e) [f](#g) [h](i/j)"), ["b.md", "i/j"]);

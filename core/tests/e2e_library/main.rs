@@ -11,5 +11,6 @@ mod support;
 mod editing;
 mod mcp;
 mod missions;
+mod places;
 mod remotes;
 mod shelf;

@@ -57,8 +57,43 @@ pub struct LibraryPlaces {
     pub agents: Option<(&'static str, AgentForm)>,
     /// Commands, as they stand in the Library.
     pub commands: Option<&'static str>,
-    /// File of a profile with settings of this harness, which its plan takes in.
-    pub settings: Option<&'static str>,
+    /// What a profile has for this harness alone.
+    pub native: Option<NativePlace>,
+}
+
+/// Where files of a profile come to lie that are written for one harness. Its settings and its instructions become a
+/// part of the platform's own; all others lie as they are in the CLI's configuration directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NativePlace {
+    /// The profile's folder for it: the backend's id.
+    pub folder: &'static str,
+    /// The CLI's configuration directory, relative to the mission's.
+    pub home: &'static str,
+    /// The settings, which its plan takes in.
+    pub settings: &'static str,
+    /// What the file is called into which it takes them, where that is another.
+    pub written: Option<&'static str>,
+    /// The instructions.
+    pub instructions: &'static str,
+    /// What there is not a profile's: files of the platform, logins, and what other folders of the Library are for.
+    pub reserved: &'static [&'static str],
+}
+
+impl NativePlace {
+    /// The file in its home that the settings become a part of.
+    pub fn written_settings(&self) -> &'static str {
+        self.written.unwrap_or(self.settings)
+    }
+
+    /// Whether a file of this name would take the place of one that is not a profile's, or lie in it.
+    pub fn is_reserved(&self, path: &str) -> bool {
+        let within = |path: &str, folder: &str| {
+            path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let own = [self.settings, self.instructions];
+        self.reserved.iter().any(|known| within(path, known) || within(known, path))
+            || own.iter().any(|known| within(path, known) && path != *known)
+    }
 }
 
 /// The files for a mission of this harness in `mission_dir`. What somebody changed there is kept.
@@ -93,6 +128,15 @@ pub fn library_files(harness: &dyn Harness, mission_dir: &str, resolved: &Resolv
             keep_existing: true,
         })
         .collect();
+    if let Some(native) = places.native {
+        let home = format!("{mission_dir}/{}", native.home);
+        planned.extend(resolved.native.iter().map(|file| PlannedFile {
+            path: format!("{home}/{}", file.path),
+            content: file.content.clone(),
+            mode: if file.executable { 0o700 } else { 0o600 },
+            keep_existing: true,
+        }));
+    }
     if let Some(folder) = harness.skills_dir() {
         let folder = format!("{mission_dir}/{folder}");
         let all = skills.iter().flat_map(|skill| skill.planned(&folder));

@@ -45,7 +45,7 @@ pub struct LaunchRequest {
     /// MCP servers of the user's choice, for the harness's own configuration: what they hold may be secret.
     pub library_servers: Vec<LibraryServer>,
     /// The user's settings of this harness, below the platform's own: the text of its
-    /// [file](super::LibraryPlaces::settings), by its path.
+    /// [file](super::NativePlace::settings), by its path.
     pub settings: Option<(String, String)>,
     /// Text for the harness's context file.
     pub instructions: String,

@@ -6,7 +6,7 @@ use super::documents::{Agent, Command, Rule, agent, command, rule, skill};
 use super::names::path_fault;
 use super::problem::toml;
 use super::profile::profile;
-use super::{LibraryKind, NAME_RULE, Problem, Profile, SourceFile, is_name, mcp};
+use super::{LibraryKind, NAME_RULE, Problem, Profile, SourceFile, is_name, mcp, native};
 use crate::harness::{LibraryServer, Skill};
 use crate::sandbox::{Template, resolve_template};
 
@@ -82,7 +82,11 @@ pub fn check_library(files: &[SourceFile]) -> Library {
         }
     }
     library.take_skills(&skills);
-    library.take_settings(&settings);
+    for (name, file) in settings {
+        let below = file.path.splitn(3, '/').nth(2).unwrap_or_default();
+        let outcome = native::take(&mut library.profiles, name, below, file);
+        library.problems.extend(outcome.err());
+    }
     library.check_templates();
     library.problems.sort();
     library.problems.truncate(MOST_PROBLEMS);
@@ -158,25 +162,6 @@ impl Library {
             let (found, problems) = skill(name, files);
             self.problems.extend(problems);
             self.skills.extend(found.map(|skill| (name.clone(), skill)));
-        }
-    }
-
-    /// Settings of harnesses. A profile may be nothing else.
-    fn take_settings(&mut self, settings: &[(&str, &SourceFile)]) {
-        for (name, file) in settings {
-            let path = file.path.as_str();
-            let below = path.splitn(3, '/').nth(2).unwrap_or_default();
-            if !is_name(name) {
-                self.problems.push(Problem::new(path, format!("{name:?}: {NAME_RULE}")));
-                continue;
-            }
-            match &file.content {
-                Ok(text) => {
-                    let profile = self.profiles.entry((*name).to_owned()).or_default();
-                    profile.settings.insert(below.to_owned(), text.clone());
-                }
-                Err(why) => self.problems.push(Problem::new(path, why.as_str())),
-            }
         }
     }
 

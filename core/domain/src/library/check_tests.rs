@@ -32,8 +32,7 @@ fn a_sound_library_has_everything_by_name_and_no_problems() {
         ("templates/big.toml", "extends = \"minimal\"\npackages = [\"jq\"]"),
         ("init-scripts/setup.sh", "true"),
         ("configs/lean/profile.toml", "skills = []\nmcps = [\"web\"]\ntools = [\"count.sh\"]"),
-        ("configs/lean/some/settings.json", "{}"),
-        ("configs/bare/some/settings.json", "{\"a\": 1}"),
+        ("configs/bare/profile.toml", ""),
     ]);
     assert_eq!(library.problems, []);
     let names: Vec<_> =
@@ -60,7 +59,7 @@ fn a_sound_library_has_everything_by_name_and_no_problems() {
     assert_eq!(unnamed.agents["a"].text, "---\nname: a\ndescription: d\n---\nBe.\n");
     assert_eq!(library.commands["greet"].description, "The command greet");
     assert_eq!(library.profiles["lean"].skills, Some(Vec::new()));
-    assert_eq!(library.profiles["bare"].settings["some/settings.json"], "{\"a\": 1}");
+    assert_eq!(library.profiles["bare"].skills, None);
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod documents;
 mod front;
 mod mcp;
 mod names;
+mod native;
 mod problem;
 mod profile;
 mod resolve;

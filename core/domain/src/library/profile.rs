@@ -8,7 +8,8 @@
 //! rules = []
 //! mcps = ["playwright", "workspace"]
 //! ```
-//! Beside it lie settings of a harness in its own format, where it takes them: `claudecode/settings.json` and the like.
+//! Beside it, in the folder of a backend, lies what is written for that harness alone, see
+//! [`NativePlace`](crate::harness::NativePlace).
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use serde::Deserialize;
 
 use super::problem::toml;
 use super::{Problem, is_name};
+use crate::harness::SkillFile;
 
 /// The profile of missions that name none, where there is one.
 pub const DEFAULT_PROFILE: &str = "default";
@@ -40,8 +42,8 @@ pub struct Profile {
     pub tools: Names,
     /// MCP servers.
     pub mcps: Vec<String>,
-    /// Settings of harnesses: path below the profile's folder, and text.
-    pub settings: BTreeMap<String, String>,
+    /// What it has for one harness alone, by path below the profile's folder.
+    pub files: BTreeMap<String, SkillFile>,
 }
 
 #[derive(Default, Deserialize)]
@@ -67,5 +69,5 @@ pub(super) fn profile(path: &str, text: &str) -> Result<Profile, Problem> {
     if let Some(bad) = bad {
         return Err(Problem::new(path, format!("{bad:?} is no name")));
     }
-    Ok(Profile { description, skills, agents, commands, rules, tools, mcps, settings: BTreeMap::new() })
+    Ok(Profile { description, skills, agents, commands, rules, tools, mcps, files: BTreeMap::new() })
 }

@@ -2,9 +2,9 @@
 
 use super::documents::{Agent, Command, Rule};
 use super::mcp::{built_in_program, with_secrets};
-use super::{BUILT_IN_SERVERS, DEFAULT_PROFILE, Library, Names};
+use super::{BUILT_IN_SERVERS, DEFAULT_PROFILE, Library, Names, native};
 use crate::api::ApiError;
-use crate::harness::{LibraryPlaces, LibraryServer, Skill};
+use crate::harness::{LibraryPlaces, LibraryServer, Skill, SkillFile};
 
 /// Skills that the platform gives to each mission by its part, never to all.
 pub const PART_SKILLS: [&str; 2] = ["orchestrator-boss", "orchestrator-worker"];
@@ -47,6 +47,10 @@ pub struct Resolved {
     pub agent: Option<Agent>,
     /// Settings of its harness: path in the Library, and text.
     pub settings: Option<(String, String)>,
+    /// What its profile says to agents of its harness.
+    pub instructions: Option<String>,
+    /// Other files of its profile for its harness, by path in the CLI's configuration directory.
+    pub native: Vec<SkillFile>,
     /// What a profile or template names and is not there.
     pub warnings: Vec<String>,
 }
@@ -120,8 +124,12 @@ pub fn resolve_library(
     for name in profile.tools.iter().flatten().filter(|name| !library.tools.contains_key(*name)) {
         warnings.push(format!("there is no tool {name:?}"));
     }
-    let settings = places.settings.and_then(|file| Some((file, profile.settings.get(file)?)));
-    resolved.settings = settings.map(|(file, text)| (format!("configs/{name}/{file}"), text.clone()));
+    if let Some(place) = places.native {
+        native::give(name, &profile, place, &mut resolved);
+        let start = format!("configs/{name}/{}/", place.folder);
+        let unsound = library.problems.iter().filter(|problem| problem.path.starts_with(&start));
+        warnings.extend(unsound.map(ToString::to_string));
+    }
     servers(library, selection, &profile.mcps, secret, &mut resolved, &mut warnings)?;
     resolved.warnings = warnings;
     Ok(resolved)
@@ -179,7 +187,7 @@ fn servers(
     Ok(())
 }
 
-/// The rules and the role of a mission, for the end of its instructions.
+/// The rules and the role of a mission, and what its profile says, for the end of its instructions.
 pub fn library_instructions(resolved: &Resolved) -> String {
     let mut text = String::new();
     if let Some(agent) = &resolved.agent {
@@ -187,6 +195,9 @@ pub fn library_instructions(resolved: &Resolved) -> String {
     }
     for rule in &resolved.rules {
         text.push_str(&format!("\n# Rule: {}\n\n{}\n", rule.name, rule.text.trim_end()));
+    }
+    if let Some(said) = &resolved.instructions {
+        text.push_str(&format!("\n{}\n", said.trim_end()));
     }
     text
 }

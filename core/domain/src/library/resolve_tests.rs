@@ -24,15 +24,13 @@ fn library() -> Library {
             "skills = [\"one\", \"gone\"]\nagents = []\nrules = [\"r\"]".to_owned(),
         ),
         ("configs/served/profile.toml", "mcps = [\"plain\", \"keyed\", \"desktop\", \"broken\"]".to_owned()),
-        ("configs/served/x/settings.json", "{}".to_owned()),
     ];
     let file =
         |(path, text): (&str, String)| SourceFile { path: path.into(), executable: false, content: Ok(text) };
     check_library(&files.map(file))
 }
 
-const PLACES: LibraryPlaces =
-    LibraryPlaces { agents: None, commands: None, settings: Some("x/settings.json") };
+const PLACES: LibraryPlaces = LibraryPlaces { agents: None, commands: None, native: None };
 
 fn get(selection: &Selection<'_>) -> Result<Resolved, ApiError> {
     resolve_library(&library(), selection, PLACES, &|_| None)
@@ -81,7 +79,6 @@ fn servers_come_from_the_mission_the_profile_and_the_template_each_once() {
     let names: Vec<_> = found.servers.iter().map(|server| server.name.as_str()).collect();
     assert_eq!(names, ["plain", "keyed"]);
     assert_eq!(found.built_in, [("workspace", "workspace-mcp"), ("desktop", "desktop-mcp")]);
-    assert_eq!(found.settings, Some(("configs/served/x/settings.json".to_owned(), "{}".to_owned())));
     assert!(format!("{:?}", found.servers[1].transport).contains("<KEY>"));
     assert!(found.warnings.iter().any(|warning| warning.contains("broken")), "{:?}", found.warnings);
 }
@@ -116,5 +113,7 @@ fn rules_and_the_role_stand_in_the_instructions() {
     let found = get(&Selection { agent: Some("a"), profile: Some("lean"), ..Selection::default() }).unwrap();
     let text = library_instructions(&found);
     assert_eq!(text, "\n# Your role: a\n\nBe it.\n\n# Rule: r\n\nHold it.\n");
+    let said = Resolved { instructions: Some("Ask first.\n\n".to_owned()), ..Resolved::default() };
+    assert_eq!(library_instructions(&said), "\nAsk first.\n");
     assert_eq!(library_instructions(&Resolved::default()), "");
 }

@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 
 use super::{
     AgentForm, BackendKind, CLAUDE, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest,
-    LibraryPlaces, LoginFile, Program, Readiness,
+    LibraryPlaces, LoginFile, NativePlace, Program, Readiness,
 };
 use crate::api::{ApiError, AuthKind, Effort, ErrorCode};
 
@@ -139,7 +139,14 @@ impl Harness for ClaudeCode {
         LibraryPlaces {
             agents: Some((".claude/agents", AgentForm::AsWritten)),
             commands: Some(".claude/commands"),
-            settings: Some("claudecode/settings.json"),
+            native: Some(NativePlace {
+                folder: "claudecode",
+                home: ".claude",
+                settings: "settings.json",
+                written: Some("settings.local.json"),
+                instructions: "CLAUDE.md",
+                reserved: &["settings.local.json", "mcp.json", "skills", "agents", "commands"],
+            }),
         }
     }
 

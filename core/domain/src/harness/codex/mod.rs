@@ -56,7 +56,7 @@ use std::collections::BTreeMap;
 
 use super::{
     AgentForm, BackendKind, CODEX, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest,
-    LibraryPlaces, LoginFile, Program, Readiness,
+    LibraryPlaces, LoginFile, NativePlace, Program, Readiness,
 };
 use crate::api::{ApiError, AuthKind, Effort};
 
@@ -139,7 +139,15 @@ impl Harness for Codex {
         LibraryPlaces {
             agents: Some((".codex/agents", AgentForm::Toml)),
             commands: None,
-            settings: Some("codex/config.toml"),
+            native: Some(NativePlace {
+                folder: "codex",
+                home: ".codex",
+                settings: "config.toml",
+                written: None,
+                instructions: "AGENTS.md",
+                // The first would stand in the place of our instructions.
+                reserved: &["AGENTS.override.md", "auth.json", "skills", "agents"],
+            }),
         }
     }
 

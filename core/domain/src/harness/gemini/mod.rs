@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 use super::acp::AcpCodec;
 use super::{
     AgentForm, BackendKind, Capabilities, Codec, GEMINI, Harness, HostVariable, LaunchPlan, LaunchRequest,
-    LibraryPlaces, LoginFile, Program, Readiness,
+    LibraryPlaces, LoginFile, NativePlace, Program, Readiness,
 };
 use crate::api::{ApiError, AuthKind, Effort, ErrorCode, PermissionMode};
 
@@ -129,7 +129,14 @@ impl Harness for Gemini {
             agents: Some((".gemini/agents", AgentForm::Markdown { extra: "" })),
             // Over the protocol a message that begins with a slash is a message.
             commands: None,
-            settings: Some("gemini/settings.json"),
+            native: Some(NativePlace {
+                folder: "gemini",
+                home: ".gemini",
+                settings: "settings.json",
+                written: None,
+                instructions: "GEMINI.md",
+                reserved: &["policies/sandboxed-sh.toml", "oauth_creds.json", "skills", "agents"],
+            }),
         }
     }
 

@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 use super::acp::AcpCodec;
 use super::{
     AgentForm, BackendKind, Capabilities, Codec, GROK, Harness, HostVariable, LaunchPlan, LaunchRequest,
-    LibraryPlaces, LoginFile, Program, Readiness,
+    LibraryPlaces, LoginFile, NativePlace, Program, Readiness,
 };
 use crate::api::{ApiError, AuthKind, Effort, ErrorCode, PermissionMode};
 
@@ -122,7 +122,14 @@ impl Harness for Grok {
             agents: Some((".grok/agents", AgentForm::Markdown { extra: "" })),
             // Over the protocol a message that begins with a slash is a message.
             commands: None,
-            settings: Some("grok/config.toml"),
+            native: Some(NativePlace {
+                folder: "grok",
+                home: ".grok",
+                settings: "config.toml",
+                written: None,
+                instructions: "AGENTS.md",
+                reserved: &["auth.json", "skills", "agents"],
+            }),
         }
     }
 

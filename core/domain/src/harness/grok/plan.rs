@@ -100,7 +100,27 @@ fn config(request: &LaunchRequest) -> Result<String, ApiError> {
     }
     more["mcp_servers"] = Item::Table(servers);
     merge_toml(config.as_table_mut(), more.into_table());
+    blank_keys(&mut config);
     Ok(config.to_string())
+}
+
+/// For servers that the user's settings name, as for others: see [`library_server`].
+fn blank_keys(config: &mut DocumentMut) {
+    let Some(servers) = config.get_mut("mcp_servers").and_then(Item::as_table_like_mut) else { return };
+    for (_, server) in servers.iter_mut() {
+        let Some(server) = server.as_table_like_mut().filter(|server| server.contains_key("command")) else {
+            continue;
+        };
+        if !server.contains_key("env") {
+            server.insert("env", value(InlineTable::new()));
+        }
+        let Some(env) = server.get_mut("env").and_then(Item::as_table_like_mut) else { continue };
+        for variable in HOST_VARIABLES.iter().filter(|v| v.auth != AuthKind::None) {
+            if !env.contains_key(variable.name) {
+                env.insert(variable.name, value(""));
+            }
+        }
+    }
 }
 
 /// The platform's own tools need no permission in any mode.

@@ -37,7 +37,7 @@ use std::collections::BTreeMap;
 use super::acp::AcpCodec;
 use super::{
     AgentForm, BackendKind, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest,
-    LibraryPlaces, LoginFile, OPENCODE, Program, Readiness,
+    LibraryPlaces, LoginFile, NativePlace, OPENCODE, Program, Readiness,
 };
 use crate::api::{ApiError, AuthKind, Effort, PermissionMode};
 
@@ -156,7 +156,23 @@ impl Harness for OpenCode {
             agents: Some((".config/opencode/agents", AgentForm::Markdown { extra: "mode: subagent\n" })),
             // Over the protocol a message that begins with a slash is a message.
             commands: None,
-            settings: Some("opencode/opencode.json"),
+            native: Some(NativePlace {
+                folder: "opencode",
+                home: ".config/opencode",
+                settings: "opencode.json",
+                written: None,
+                instructions: "AGENTS.md",
+                // The first two would count more than our settings.
+                reserved: &[
+                    "opencode.jsonc",
+                    "config.json",
+                    "package-lock.json",
+                    "node_modules",
+                    "plugin/sandboxed-sh.js",
+                    "skills",
+                    "agents",
+                ],
+            }),
         }
     }
 
