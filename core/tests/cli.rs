@@ -122,6 +122,65 @@ fn the_demo_refuses_a_backend_that_does_not_exist_before_it_changes_anything() {
     assert_eq!(std::fs::read_dir(cli.home.path()).unwrap().count(), 0);
 }
 
+/// Checks of `doctor --json` by their names, and the exit status.
+fn doctor(command: &mut Command) -> (i32, std::collections::BTreeMap<String, Value>) {
+    let (status, out, err) = told(command.output().unwrap());
+    assert!(out.starts_with('['), "{out}{err}");
+    let found: Vec<Value> = serde_json::from_str(&out).unwrap();
+    let named = found.into_iter().map(|check| (check["name"].as_str().unwrap().to_owned(), check)).collect();
+    (status, named)
+}
+
+#[test]
+fn doctor_tries_a_whole_sandbox_and_leaves_nothing() {
+    let cli = Cli::new();
+    let (status, found) = doctor(&mut cli.command(&["doctor", "--json"]));
+    for (name, check) in &found {
+        let fields: Vec<&str> = check.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(fields, ["name", "ok", "required", "needed_for", "detail", "mend", "fixable"], "{name}");
+        assert_eq!(check["ok"] == true, check["mend"] == "", "{check}");
+        let required = ["sandboxes", "daemon"].contains(&check["needed_for"].as_str().unwrap());
+        assert_eq!(check["required"], required, "{check}");
+        // Its port was free a moment ago.
+        let ready = check["ok"] == true || check["required"] == false || name == "daemon";
+        assert!(ready, "this machine is ready for tests: {check}");
+    }
+    assert_eq!(status, i32::from(found["daemon"]["ok"] == false));
+    for name in ["sandbox", "network nat", "overlay", "idmapped mounts"] {
+        assert_eq!(found[name]["ok"], true, "{}", found[name]);
+    }
+    let left: Vec<_> = std::fs::read_dir(cli.home.path().join(".sandboxed-sh")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn doctor_names_what_is_missing_with_its_mending_and_tries_nothing_on_top_of_it() {
+    let cli = Cli::new();
+    let mut command = cli.command(&["doctor", "--json"]);
+    let (status, found) = doctor(command.env("SANDBOXED_SH_RUNNER", "/bin/true"));
+    assert_eq!(status, 1);
+    assert!(found["sandbox-runner"]["detail"].as_str().unwrap().contains("/bin/true"));
+    assert_eq!(found["sandbox-runner"]["fixable"], true);
+    for name in ["overlay", "pidfd", "sandbox", "network nat"] {
+        assert!(found[name]["detail"].as_str().unwrap().starts_with("not tried"), "{}", found[name]);
+    }
+    // No program of the host at all.
+    let empty = tempfile::tempdir().unwrap();
+    let (status, found) = doctor(cli.command(&["doctor", "--json"]).env("PATH", empty.path()));
+    assert_eq!(status, 1);
+    for (name, package) in
+        [("systemd-nspawn", "systemd-container"), ("nft", "nftables"), ("pasta", "passt"), ("Xvfb", "xvfb")]
+    {
+        assert_eq!(found[name]["mend"], format!("apt-get install {package}"), "{}", found[name]);
+        assert_eq!(found[name]["fixable"], true);
+    }
+    // A directory in which nothing can be made.
+    let mut command = cli.command(&["doctor", "--json"]);
+    let (status, found) = doctor(command.env("SANDBOXED_SH_DATA_DIR", "/proc/none"));
+    assert_eq!((status, &found["data directory"]["ok"]), (1, &Value::Bool(false)));
+    assert!(!found.contains_key("overlay") || found["overlay"]["ok"] == true, "{:?}", found["overlay"]);
+}
+
 /// Starts with a token from stdin, is asked with it, and is stopped.
 #[test]
 fn a_daemon_is_started_asked_and_stopped() {

@@ -268,6 +268,20 @@ fn every_command_is_described_and_every_described_one_is_there() {
     assert_same(&described, &there);
 }
 
+#[test]
+fn what_doctor_looks_at_is_described() {
+    let data = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_sandboxed-sh"))
+        .args(["doctor", "--json"])
+        .env("SANDBOXED_SH_DATA_DIR", data.path())
+        .env_remove("SANDBOXED_SH_API_URL")
+        .output()
+        .unwrap();
+    let found: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let names = found.iter().map(|check| check["name"].as_str().unwrap().to_owned()).collect();
+    assert_same(&first_column(&read(REFERENCE), "Doctor"), &names);
+}
+
 /// The names of its variants as serde writes them.
 fn snake(name: &str) -> String {
     let mut snake = String::new();

@@ -25,6 +25,7 @@ use nix::unistd::{self, ForkResult, Gid, Pid, Uid};
 use serde::{Deserialize, Serialize};
 
 mod network;
+pub mod trial;
 
 pub use network::{EGRESS_LISTENER_FD, EGRESS_NAMESPACE_FD, EGRESS_OWNER_FD, EGRESS_READY_FD, NetworkPlan};
 

@@ -3,6 +3,7 @@
 //! - `init --control DIR`: PID 1 of a container;
 //! - `host --control DIR [--until-unused]`: supervisor of a host workspace;
 //! - `launch`: starts a container, see [`sandbox_runner::launch`];
+//! - `try WHAT [DIR]`: whether this host does one thing that sandboxes need, see [`sandbox_runner::launch::trial`];
 //! - `seccomp-table`: prints what the syscall filter decides, one `name number verdict` a line.
 
 use std::io::Write;
@@ -22,6 +23,8 @@ fn main() -> ExitCode {
         ["host", "--control", dir] => host::run(Path::new(dir), Leave::WhenTold),
         ["host", "--control", dir, "--until-unused"] => host::run(Path::new(dir), Leave::WhenUnused),
         ["launch", ..] => return sandbox_runner::launch::main(),
+        ["try", what] => return sandbox_runner::launch::trial::main(what, None),
+        ["try", what, dir] => return sandbox_runner::launch::trial::main(what, Some(Path::new(dir))),
         ["seccomp-table"] => seccomp_table(),
         _ => Err(USAGE.to_owned()),
     };

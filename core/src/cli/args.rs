@@ -134,7 +134,7 @@ pub enum DaemonVerb {
 /// `doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Install what is missing with apt-get and build the programs that run inside sandboxes
+    /// Mend what can be: packages, modules, limits, and the programs that run inside sandboxes
     #[arg(long)]
     pub fix: bool,
     /// Print JSON.

@@ -35,7 +35,7 @@ pub use handle::{RunFigures, RunRequest, RunnerHandle, StartedRun};
 pub use host::{HOST, HostRunner};
 pub use image::{BUILD_PATIENCE, BuildProgress, Image, ImageRecipe, ImageRecord, ImageStore, disk_bytes};
 pub use machine::{START_PATIENCE, Sandbox, Stopped, remove_leftovers};
-pub use probe::{Check, checks, ensure_supported};
+pub use probe::{Check, Need, checks, ensure_supported};
 pub use process::name_and_state;
 pub use repository::prepare_repository;
 pub use runner_path::runner_path;

@@ -79,7 +79,7 @@ struct InterfaceFlags {
     rest: [u8; 22],
 }
 
-fn loopback_up() -> nix::Result<()> {
+pub(super) fn loopback_up() -> nix::Result<()> {
     // SAFETY: no pointers; the result is checked before it is used.
     let socket =
         Errno::result(unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) })?;

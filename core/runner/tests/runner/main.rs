@@ -11,3 +11,5 @@ mod options;
 mod seccomp;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod trials;

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use sandboxed_client::daemon::{Auth, status};
 use sandboxed_client::{Ownership, Settings};
@@ -11,29 +12,38 @@ use sandboxed_domain::harness::{Harness, registry};
 use crate::cli::{daemon, inside};
 use crate::daemon::max_parallel;
 use crate::harness::{CredentialSettings, Programs};
-use crate::sandbox::Check;
+use crate::sandbox::{Check, Need};
 
+use super::desktop;
+
+/// For a program of ours that does not do what it is for.
+const REBUILD: &str = "run `sandboxed-sh doctor --fix` from a source checkout";
 /// An image, its build and some worktrees: 2 GiB.
 const ROOM: u64 = 2 << 30;
+/// A small image and a worktree have some ten thousand files.
+const FILES: u64 = 50_000;
+/// Longest path of a runner's socket below the data directory, and what the kernel allows for all of it.
+const SOCKET: (usize, usize) = ("/runs/0123456789ab/control/runner.sock".len(), 107);
 
-/// Everything. Starts a few short programs and asks the daemon for its health.
+/// Everything. Tries most of it, and asks the daemon for its health.
 pub(super) async fn all() -> Vec<Check> {
-    let mut found = crate::sandbox::checks();
-    found.push(procps());
-    match Settings::from_env() {
-        Err(error) => found.push(check("settings", Err(error.message), &error.hint)),
+    let settings = Settings::from_env();
+    let mut found = match &settings {
+        Err(error) => vec![Check::of("settings", Need::Daemon, Err(error.message.clone()), &error.hint)],
         Ok(settings) => {
-            found.push(data_dir(&settings.data_dir));
-            found.push(disk(&settings.data_dir));
-            found.push(service(&settings).await);
+            let data = &settings.data_dir;
+            let mut found = crate::sandbox::checks(data).await;
+            found.extend([data_dir(data), disk(data), service(settings).await]);
+            found
         }
-    }
+    };
+    found.push(procps());
     // The runner is in the sandbox's list.
-    found.push(program("mcp-orchestrator"));
-    found.push(program("workspace-mcp"));
-    found.push(program("desktop-mcp"));
+    found.extend(["mcp-orchestrator", "workspace-mcp", "desktop-mcp"].map(program));
     found.push(slots());
-    if let Ok(settings) = Settings::from_env() {
+    found.extend(desktop::checks());
+    found.push(npm());
+    if let Ok(settings) = settings {
         let programs = Programs::new(&settings.data_dir);
         let credentials = CredentialSettings::from_env().unwrap_or_default();
         found.extend(registry().iter().map(|harness| backend(&programs, &credentials, *harness)));
@@ -45,30 +55,63 @@ fn backend(programs: &Programs, credentials: &CredentialSettings, harness: &'sta
     let status = programs.backend_status(harness, credentials);
     let detail = format!("{} {}", status.reason, status.version).trim().to_owned();
     let place = if status.program.is_empty() { String::new() } else { format!(" ({})", status.program) };
-    let result = if status.ready { Ok(detail.clone() + &place) } else { Err(detail.clone()) };
-    Check { required: false, ..check(harness.id(), result, &detail) }
+    let mend = if status.installed {
+        status.reason.clone()
+    } else {
+        format!("sandboxed-sh backend install {}", harness.id())
+    };
+    let result = if status.ready { Ok(detail + &place) } else { Err(detail) };
+    Check::of(harness.id(), Need::Agents, result, &mend)
+}
+
+/// By which agents' programs are installed.
+fn npm() -> Check {
+    let mend = "install Node.js with npm, for instance from the distribution: apt-get install npm";
+    let found = in_path("npm").map(|file| file.display().to_string());
+    Check::of("npm", Need::Agents, found.ok_or_else(|| "no npm in PATH".to_owned()), mend)
+}
+
+/// The first file of this name in `PATH`.
+pub(super) fn in_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
 }
 
 fn check(name: &'static str, found: Result<String, String>, mend: &str) -> Check {
-    let ok = found.is_ok();
-    let mend = if ok { String::new() } else { mend.to_owned() };
-    Check { name, ok, required: true, detail: found.unwrap_or_else(|why| why), mend }
+    Check::of(name, Need::Daemon, found, mend)
 }
 
 fn procps() -> Check {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|dir| dir.join("ps")).find(|file| file.is_file());
-    let found = found.map(|file| file.display().to_string()).ok_or_else(|| "no ps in PATH".to_owned());
-    Check { required: false, ..check("procps", found, "apt-get install procps") }
+    let found = in_path("ps").map(|file| file.display().to_string());
+    Check::of(
+        "procps",
+        Need::Agents,
+        found.ok_or_else(|| "no ps in PATH".to_owned()),
+        "apt-get install procps",
+    )
 }
 
 fn data_dir(path: &Path) -> Check {
-    let probe = path.join(format!(".doctor-{}", std::process::id()));
-    let found = fs::create_dir_all(path)
-        .and_then(|()| fs::write(&probe, "").and_then(|()| fs::remove_file(&probe)))
-        .map(|()| path.display().to_string())
-        .map_err(|e| format!("{}: {e}", path.display()));
-    check("data directory", found, "set SANDBOXED_SH_DATA_DIR to a directory that can be written")
+    let probe = path.join(format!(".doctor-write-{}", std::process::id()));
+    let length = path.as_os_str().len() + SOCKET.0;
+    let found = if length > SOCKET.1 {
+        let most = SOCKET.1 - SOCKET.0;
+        Err(format!(
+            "{} has {} bytes, sockets below it leave room for {most}",
+            path.display(),
+            length - SOCKET.0
+        ))
+    } else {
+        fs::create_dir_all(path)
+            .and_then(|()| fs::write(&probe, "").and_then(|()| fs::remove_file(&probe)))
+            .map(|()| path.display().to_string())
+            .map_err(|e| format!("{}: {e}", path.display()))
+    };
+    check(
+        "data directory",
+        found,
+        "set SANDBOXED_SH_DATA_DIR to a short path of a directory that can be written",
+    )
 }
 
 fn disk(path: &Path) -> Check {
@@ -78,7 +121,13 @@ fn disk(path: &Path) -> Check {
         let free = fs.blocks_available() * fs.fragment_size();
         #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
         let shown = format!("{:.1} GiB free in {}", free as f64 / f64::from(1 << 30), existing.display());
-        if free >= ROOM { Ok(shown) } else { Err(format!("{shown}, 2 GiB are needed")) }
+        // Some file systems have no fixed number of files, and say 0.
+        let files_left = if fs.files() == 0 { u64::MAX } else { fs.files_available() };
+        match (free >= ROOM, files_left >= FILES) {
+            (true, true) => Ok(shown),
+            (false, _) => Err(format!("{shown}, 2 GiB are needed")),
+            (true, false) => Err(format!("{shown}, but room for only {files_left} files")),
+        }
     });
     check("disk space", found, "free some space, or set SANDBOXED_SH_DATA_DIR to another disk")
 }
@@ -117,10 +166,19 @@ fn address(settings: &Settings) -> Check {
     check("daemon", found, &mend)
 }
 
+/// It is there, static, and runs.
 fn program(name: &'static str) -> Check {
     let found = inside::find(name);
-    let mend = found.as_ref().err().map(|error| error.hint.clone()).unwrap_or_default();
-    check(name, found.map(|path| path.display().to_string()).map_err(|error| error.message), &mend)
+    let mend = found.as_ref().err().map_or(REBUILD, |error| error.hint.as_str()).to_owned();
+    let found = found.map_err(|error| error.message).and_then(|path| {
+        let output = Command::new(&path).arg("--help").stdin(Stdio::null()).output();
+        match output {
+            Ok(output) if output.status.success() => Ok(path.display().to_string()),
+            Ok(output) => Err(format!("{} --help: {}", path.display(), output.status)),
+            Err(error) => Err(format!("{}: {error}", path.display())),
+        }
+    });
+    Check::of(name, Need::Sandboxes, found, &mend)
 }
 
 fn slots() -> Check {
@@ -148,6 +206,8 @@ mod tests {
         fs::write(dir.path().join("file"), "").unwrap();
         let bad = data_dir(&dir.path().join("file/x"));
         assert!(!bad.ok && !bad.mend.is_empty(), "{bad:?}");
+        let long = data_dir(&dir.path().join("long".repeat(20)));
+        assert!(!long.ok && long.detail.contains("room for 69"), "{long:?}");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Mending what can be mended without a question: packages by apt-get, kernel modules, our own programs.
+//! Mending what can be mended without a question: packages by apt-get, kernel modules, limits of namespaces, our own
+//! programs.
 
 use std::process::{Command, Stdio};
 
@@ -6,25 +7,40 @@ use sandboxed_domain::api::{ApiError, ErrorCode};
 
 use super::checks;
 use crate::cli::inside;
-use crate::sandbox::Check;
+use crate::sandbox::{Check, Need};
 
 const INSTALL: &str = "apt-get install ";
 const MODPROBE: &str = "modprobe ";
+const SYSCTL: &str = "sysctl -w ";
+
+/// How much is mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// All that can be.
+    All,
+    /// What missions need: nothing for desktops on this machine itself.
+    Missions,
+}
 
 /// Mends what it can; `say` hears each thing done. Returns what is found afterwards.
 ///
 /// # Errors
 /// A package cannot be installed, or a program cannot be built.
-pub(super) async fn fix(say: &dyn Fn(&str)) -> Result<Vec<Check>, ApiError> {
-    let found = checks::all().await;
+pub(super) async fn fix(extent: Extent, say: &dyn Fn(&str)) -> Result<Vec<Check>, ApiError> {
+    let mut found = checks::all().await;
+    found.retain(|check| extent == Extent::All || check.needed_for != Need::Desktops);
     let packages = arguments(&found, INSTALL);
     if !packages.is_empty() {
         install(&packages, say)?;
     }
+    // Whether these helped is seen by the next look.
     for module in arguments(&found, MODPROBE) {
         say(&format!("loading kernel module {module}"));
-        // Whether it helped is seen by the next look.
         let _ = Command::new("modprobe").arg(&module).stdin(Stdio::null()).status();
+    }
+    for setting in arguments(&found, SYSCTL) {
+        say(&format!("setting {setting} until the next boot"));
+        let _ = Command::new("sysctl").args(["-q", "-w", &setting]).stdin(Stdio::null()).status();
     }
     inside::build(say)?;
     Ok(checks::all().await)
@@ -35,7 +51,7 @@ pub(super) async fn fix(say: &dyn Fn(&str)) -> Result<Vec<Check>, ApiError> {
 /// # Errors
 /// As [`fix`]; `SandboxUnavailable` naming each required thing with its command.
 pub(in crate::cli) async fn prepare(say: &dyn Fn(&str)) -> Result<(), ApiError> {
-    let found = fix(say).await?;
+    let found = fix(Extent::Missions, say).await?;
     let missing: Vec<&Check> = found.iter().filter(|check| check.required && !check.ok).collect();
     if missing.is_empty() {
         return Ok(());
@@ -92,12 +108,9 @@ mod tests {
 
     #[test]
     fn packages_are_those_that_failed_checks_name() {
-        let check = |ok, mend: &str| Check {
-            name: "x",
-            ok,
-            required: true,
-            detail: String::new(),
-            mend: mend.to_owned(),
+        let check = |ok: bool, mend: &str| {
+            let found = if ok { Ok(String::new()) } else { Err(String::new()) };
+            Check::of("x", Need::Sandboxes, found, mend)
         };
         let found = [
             check(false, "apt-get install systemd-container"),
@@ -105,8 +118,10 @@ mod tests {
             check(false, "apt-get install git procps"),
             check(true, ""),
             check(false, "boot another kernel"),
+            check(false, "sysctl -w user.max_user_namespaces=65536"),
         ];
         assert_eq!(arguments(&found, INSTALL), ["systemd-container", "git", "procps"]);
         assert_eq!(arguments(&found, MODPROBE), ["overlay"]);
+        assert_eq!(arguments(&found, SYSCTL), ["user.max_user_namespaces=65536"]);
     }
 }

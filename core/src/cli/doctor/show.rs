@@ -8,7 +8,11 @@ use crate::sandbox::Check;
 
 /// Shows every check; exit status 1 when something required is missing.
 pub(in crate::cli) async fn run(args: DoctorArgs) -> Outcome {
-    let found = if args.fix { mend::fix(&|text| out::say(text)).await? } else { checks::all().await };
+    let found = if args.fix {
+        mend::fix(mend::Extent::All, &|text| out::say(text)).await?
+    } else {
+        checks::all().await
+    };
     if args.json.json {
         out::json(&found)?;
     } else {
@@ -37,20 +41,18 @@ fn text(found: &[Check]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::Need;
 
     #[test]
     fn a_failed_check_is_followed_by_its_mending() {
-        let check = |name, ok, required, mend: &str| Check {
-            name,
-            ok,
-            required,
-            detail: "found".into(),
-            mend: mend.into(),
+        let check = |name, ok: bool, need, mend: &str| {
+            let found = if ok { Ok("found".to_owned()) } else { Err("found".to_owned()) };
+            Check::of(name, need, found, mend)
         };
         let shown = text(&[
-            check("git", true, false, ""),
-            check("nspawn", false, true, "do it"),
-            check("x", false, false, "y"),
+            check("git", true, Need::Repositories, ""),
+            check("nspawn", false, Need::Sandboxes, "do it"),
+            check("x", false, Need::Nat, "y"),
         ]);
         assert_eq!(
             shown,

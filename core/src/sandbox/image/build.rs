@@ -18,6 +18,7 @@ use super::progress::{BuildProgress, ProgressReader};
 use super::recipe::ImageRecipe;
 use crate::sandbox::error::SandboxError;
 use crate::sandbox::handle::blocking;
+use crate::sandbox::probe::image_builder;
 
 /// What nobody reads in a sandbox.
 const LEFT_OUT: [&str; 3] = ["/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*"];
@@ -104,9 +105,7 @@ fn builder(recipe: &ImageRecipe, rootfs: &Path) -> Result<Command, SandboxError>
         command.args(["debootstrap", "--variant=minbase"]).arg(format!("--include={packages}"));
         command.arg(&recipe.suite).arg(rootfs).args(recipe.mirrors.first().and_then(|line| mirror_of(line)));
     } else {
-        let missing: Vec<_> =
-            crate::sandbox::probe::checks().into_iter().filter(|c| c.name == "image builder").collect();
-        return Err(SandboxError::Unsupported { missing });
+        return Err(SandboxError::Unsupported { missing: vec![image_builder()] });
     }
     // The caller's own settings must not reach into the image.
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C.UTF-8");
