@@ -89,15 +89,8 @@ impl Jobs {
         let wait = seconds("yield_seconds", params.yield_seconds, DEFAULT_YIELD)?;
         let max_bytes = output::max_bytes(params.max_bytes)?;
         let plan = self.plan(params)?;
-        self.make_place()?;
-        self.make_room().await?;
-        let dir = self.new_dir()?;
+        let dir = self.start(plan).await?;
         let deadline = Instant::now() + wait;
-        let started = self.ready().await?.0.start(StartRun { run_id: dir.id.clone(), ..plan }).await;
-        if let Err(problem) = started {
-            dir.remove();
-            return Err(problem);
-        }
         let exit = tokio::select! {
             exit = self.wait_for_end(&dir, deadline) => exit?,
             () = progress.keep_alive() => None,
@@ -176,14 +169,28 @@ impl Jobs {
         })
     }
 
+    /// Starts a job, unless too many run. One after the other: those that start at once would not count one another.
+    async fn start(&self, plan: StartRun) -> Result<JobDir> {
+        self.make_place()?;
+        let _starting = self.lock_start().await;
+        self.make_room().await?;
+        let dir = self.new_dir()?;
+        let started = self.ready().await?.0.start(StartRun { run_id: dir.id.clone(), ..plan }).await;
+        if let Err(problem) = started {
+            dir.remove();
+            return Err(problem);
+        }
+        Ok(dir)
+    }
+
     /// Refuses one job too many, and removes old ones.
     async fn make_room(&self) -> Result<()> {
-        let known = self.all();
         let live = self.live().await?;
         if live.len() >= MAX_LIVE {
             return Err(Problem::new(Code::TooManyJobs, format!("{MAX_LIVE} jobs are running")));
         }
-        tokio::task::spawn_blocking(move || prune(&known, &live)).await.map_err(Problem::internal)
+        let jobs = self.clone();
+        tokio::task::spawn_blocking(move || prune(&jobs.all(), &live)).await.map_err(Problem::internal)
     }
 
     /// Asks a job to end, and ends it after the grace.

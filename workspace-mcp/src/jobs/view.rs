@@ -34,6 +34,7 @@ struct Inner {
     /// Whether the directory is in the workspace.
     own_place: bool,
     ready: OnceCell<(Runner, Watcher)>,
+    start: tokio::sync::Mutex<()>,
     input: tokio::sync::Mutex<()>,
     screens: Screens,
 }
@@ -61,7 +62,8 @@ impl Jobs {
         let place = state_dir.unwrap_or_else(|| root.path().join(STATE_DIR));
         let (ready, screens) = (OnceCell::new(), Screens::default());
         let control = place.join(JOBS);
-        Self(Arc::new(Inner { root, control, own_place, ready, input: tokio::sync::Mutex::new(()), screens }))
+        let (start, input) = <(tokio::sync::Mutex<()>, tokio::sync::Mutex<()>)>::default();
+        Self(Arc::new(Inner { root, control, own_place, ready, start, input, screens }))
     }
 
     /// The workspace.
@@ -72,6 +74,11 @@ impl Jobs {
     /// What terminals show.
     pub fn screens(&self) -> &Screens {
         &self.0.screens
+    }
+
+    /// Held from the count of those that run to the start of one more.
+    pub async fn lock_start(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.start.lock().await
     }
 
     /// Held while input is sent, which is addressed by what was sent before.

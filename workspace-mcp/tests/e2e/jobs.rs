@@ -171,6 +171,24 @@ async fn ten_thousand_jobs_are_not_kept_and_sixty_five_do_not_run() {
     stage.finish().await;
 }
 
+/// All at once, as fast as a client can ask: no more than may run do, everybody else is told so, and nothing is left.
+#[tokio::test]
+async fn of_ten_thousand_jobs_asked_for_at_once_sixty_four_run_and_the_others_are_refused() {
+    let stage = Stage::new().await;
+    let start = |n: u32| json!({"command": format!("sleep 1000 # {n}"), "yield_seconds": 0});
+    let answers = stage.server.calls("run_command", (0..10_000).map(start)).await;
+    let (refused, started): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.is_error());
+    assert_eq!((started.len(), refused.len()), (64, 9936));
+    for answer in refused {
+        let text = answer.text();
+        assert!(text.len() < 1000 && text.contains("too_many_jobs"), "{text}");
+    }
+    let jobs = stage.server.data("list_jobs", json!({"running": true, "limit": 1})).await;
+    assert_eq!(jobs["total"], 64);
+    assert_eq!(std::fs::read_dir(stage.path(".workspace-mcp/jobs/runs")).unwrap().count(), 64);
+    stage.finish().await;
+}
+
 #[tokio::test]
 async fn a_flood_of_output_ends_its_job() {
     let stage = Stage::new().await;

@@ -63,6 +63,18 @@ impl Server {
         Answer(soon(self.client.call_tool(params)).await.unwrap())
     }
 
+    /// Many calls at once; what came of each.
+    pub async fn calls(&self, tool: &str, arguments: impl Iterator<Item = Value>) -> Vec<Answer> {
+        let call = |arguments: Value| {
+            let params = CallToolRequestParams::new(tool.to_owned())
+                .with_arguments(arguments.as_object().unwrap().clone());
+            self.client.call_tool(params)
+        };
+        let all = futures::future::join_all(arguments.map(call));
+        let all = tokio::time::timeout(PATIENCE * 5, all).await.expect("all are answered");
+        all.into_iter().map(|answer| Answer(answer.unwrap())).collect()
+    }
+
     /// The peer, for what a call is not enough for.
     pub fn client(&self) -> &RunningService<RoleClient, ()> {
         &self.client
