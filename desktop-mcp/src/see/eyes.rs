@@ -34,6 +34,8 @@ pub struct Eyes {
     shared: Option<Shared>,
     /// The last frame that was shown to the model.
     pub(super) last: Option<Frame>,
+    /// The one before it, for its memory: getting it anew for each frame takes as long as the frame.
+    pub(super) spare: Option<Frame>,
 }
 
 impl Eyes {
@@ -49,7 +51,7 @@ impl Eyes {
             return Err(Problem::new(Code::NotStarted, "the X server's MIT-SHM is older than 1.2"));
         }
         display.conn.xfixes_query_version(5, 0).map_err(x_failed)?.reply().map_err(x_failed)?;
-        Ok(Self { display, shared: None, last: None })
+        Ok(Self { display, shared: None, last: None, spare: None })
     }
 
     /// The connection.
@@ -70,7 +72,7 @@ impl Eyes {
     /// # Errors
     /// `off_screen`: nothing of it is on the screen. `desktop_ended`.
     pub fn look(&mut self, area: Rect) -> Result<Frame> {
-        let mut frame = Frame { area, pixels: Vec::new() };
+        let mut frame = Frame::default();
         self.look_again(&mut frame, area)?;
         Ok(frame)
     }
@@ -80,7 +82,9 @@ impl Eyes {
     /// # Errors
     /// As [`Self::look`].
     pub fn remember(&mut self, area: Rect) -> Result<()> {
-        self.last = Some(self.look(area)?);
+        let mut frame = self.spare.take().unwrap_or_default();
+        self.look_again(&mut frame, area)?;
+        self.spare = self.last.replace(frame);
         Ok(())
     }
 

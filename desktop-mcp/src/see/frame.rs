@@ -6,7 +6,7 @@ use crate::geometry::Rect;
 pub const PIXEL: usize = 4;
 
 /// A part of the screen, row after row without gaps.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Frame {
     /// Which part.
     pub area: Rect,
@@ -38,10 +38,28 @@ impl Frame {
     /// Red, green and blue only.
     pub fn rgb(&self) -> Vec<u8> {
         let mut rgb = vec![0; self.pixels.len() / PIXEL * 3];
-        for (to, from) in rgb.as_chunks_mut::<3>().0.iter_mut().zip(self.pixels.as_chunks::<PIXEL>().0) {
-            *to = [from[2], from[1], from[0]];
-        }
+        to_rgb(&self.pixels, &mut rgb);
         rgb
+    }
+}
+
+/// Red, green and blue of pixels, as many as there are of both.
+pub fn to_rgb(pixels: &[u8], rgb: &mut [u8]) {
+    // Four at a time are three whole words.
+    let (fours, rest) = pixels.as_chunks::<{ 4 * PIXEL }>();
+    let (words, last) = rgb.as_chunks_mut::<12>();
+    for (to, from) in words.iter_mut().zip(fours) {
+        let pixel = |n: usize| {
+            let [blue, green, red, _] = [from[4 * n], from[4 * n + 1], from[4 * n + 2], 0];
+            u32::from_le_bytes([red, green, blue, 0])
+        };
+        let [a, b, c, d] = [pixel(0), pixel(1), pixel(2), pixel(3)];
+        to[0..4].copy_from_slice(&(a | b << 24).to_le_bytes());
+        to[4..8].copy_from_slice(&(b >> 8 | c << 16).to_le_bytes());
+        to[8..12].copy_from_slice(&(c >> 16 | d << 8).to_le_bytes());
+    }
+    for (to, from) in last.as_chunks_mut::<3>().0.iter_mut().zip(rest.as_chunks::<PIXEL>().0) {
+        *to = [from[2], from[1], from[0]];
     }
 }
 
@@ -58,5 +76,15 @@ mod tests {
         assert_eq!(part.area, Rect::new(12, 21, 2, 1));
         assert_eq!(part.rgb(), [206, 106, 6, 207, 107, 7]);
         assert_eq!(frame.part(Rect::new(14, 20, 1, 1)), None);
+    }
+
+    #[test]
+    fn every_pixel_keeps_its_colours_however_many_there_are() {
+        for count in 0..20_u8 {
+            let pixels: Vec<u8> = (0..count).flat_map(|n| [n, n + 50, n + 100, 255]).collect();
+            let frame = Frame { area: Rect::new(0, 0, count.into(), 1), pixels };
+            let rgb: Vec<u8> = (0..count).flat_map(|n| [n + 100, n + 50, n]).collect();
+            assert_eq!(frame.rgb(), rgb, "{count}");
+        }
     }
 }

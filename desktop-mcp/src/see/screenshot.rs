@@ -1,5 +1,7 @@
 //! Screenshots: of the screen, a region or a window, as large as models take.
 
+use std::borrow::Cow;
+
 use super::changes::{Change, changes};
 use super::encode::{Format, encode};
 use super::eyes::Eyes;
@@ -40,21 +42,29 @@ pub struct Shown {
 /// # Errors
 /// `off_screen`, `desktop_ended`.
 pub fn take(eyes: &mut Eyes, shot: Shot) -> Result<Shown> {
-    let mut frame = eyes.look(shot.area)?;
+    let mut frame = eyes.spare.take().unwrap_or_default();
+    eyes.look_again(&mut frame, shot.area)?;
     let change = eyes.last.as_ref().map_or(Change::Incomparable, |last| changes(last, &frame));
-    // Without the pointer, which is told by its place.
-    eyes.last = Some(frame.clone());
-    let wanted = match &change {
-        Change::None if shot.only_changes => return Ok(Shown { change, picture: None }),
-        Change::Within(rects) if shot.only_changes => around(rects),
-        _ => frame.area,
+    let picture = match &change {
+        Change::None if shot.only_changes => None,
+        Change::Within(rects) if shot.only_changes => Some(develop(eyes, &frame, around(rects), shot)?),
+        _ => Some(develop(eyes, &frame, frame.area, shot)?),
     };
+    // Without the pointer, which is told by its place.
+    eyes.spare = eyes.last.replace(frame);
+    Ok(Shown { change, picture })
+}
+
+/// The picture of a part of a frame.
+fn develop(eyes: &Eyes, frame: &Frame, wanted: Rect, shot: Shot) -> Result<(Mapping, Vec<u8>)> {
+    let mut part = Cow::Borrowed(frame);
     if shot.pointer {
-        paint_pointer(eyes.display(), &mut frame)?;
+        paint_pointer(eyes.display(), part.to_mut())?;
     }
-    let part = if wanted == frame.area { frame } else { frame.part(wanted).unwrap_or(frame) };
-    let (mapping, file) = picture(&part, shot.longest, shot.format, shot.quality)?;
-    Ok(Shown { change, picture: Some((mapping, file)) })
+    if wanted != frame.area {
+        part = part.part(wanted).map_or(part, Cow::Owned);
+    }
+    picture(&part, shot.longest, shot.format, shot.quality)
 }
 
 /// A frame as a picture that fits, and its file.
