@@ -141,6 +141,16 @@ impl Recordings {
         running.stop.cancel();
         running.task.await.map_err(Problem::internal)?
     }
+
+    /// Waits until what was recorded is a whole file. It ends with its desktop.
+    pub async fn settle(&self) {
+        let running = self.0.lock().await.take();
+        if let Some(running) = running
+            && let Ok(Err(problem)) = running.task.await
+        {
+            tracing::warn!("a recording failed: {problem}");
+        }
+    }
 }
 
 struct Recording {

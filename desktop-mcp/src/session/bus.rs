@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use super::place::has_room;
 use crate::x::Access;
 
 /// Variables that would lead a program to another display, bus or input method.
@@ -28,7 +29,10 @@ pub fn environment(
     access: &Access,
     directory: &Path,
 ) -> BTreeMap<String, String> {
-    let mut env: BTreeMap<_, _> = inherited.filter(|(name, _)| !REMOVED.contains(&name.as_str())).collect();
+    // Chromium puts a socket there too.
+    let deep = |name: &str, value: &str| name == "TMPDIR" && !has_room(Path::new(value));
+    let kept = |(name, value): &(String, String)| !REMOVED.contains(&name.as_str()) && !deep(name, value);
+    let mut env: BTreeMap<_, _> = inherited.filter(kept).collect();
     let path = |name: &str| directory.join(name).display().to_string();
     for (name, value) in [
         ("DISPLAY", access.name()),

@@ -249,6 +249,7 @@ impl Desktop {
     /// The keeper was not able to remove the desktop's directory.
     pub async fn stop(&self) -> Result<()> {
         self.end();
+        self.recordings.settle().await;
         let left = self.process.lock().await.wait().await;
         match left {
             Ok(status) if status.success() => Ok(()),

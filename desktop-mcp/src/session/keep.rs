@@ -1,78 +1,64 @@
 //! The keeper: parent of everything in a desktop. It hears from its server over one socket. When that closes, because
 //! the server ended or was killed, it ends the users of the desktop, its services and the X server, in this order, then
-//! whatever escaped from them, and removes the desktop's directory. It has one thread and waits for what happens.
+//! whatever escaped from them, and removes the desktop's directory. It has one thread and waits for what happens. Above
+//! it is a guard, which does the same should the keeper be killed.
 
 use std::{
     collections::BTreeMap,
     fs, io,
-    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     os::unix::{fs::MetadataExt, net::UnixStream, process::CommandExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
-    Pid, Signal, WaitOptions, WaitStatus, getpid, getppid, kill_process, set_child_subreaper,
+    Pid, Signal, WaitOptions, WaitStatus, getpid, getppid, set_child_subreaper,
     set_parent_process_death_signal, setsid, wait,
 };
 
-use super::ends::{Children, descendants};
+use super::ends::{Children, Signals, descendants, end_all};
+use super::guard::{fork, guard, remove};
 use super::link::{Notice, Part, Request, receive, send};
 
-/// How long programs have to end after TERM.
-const GRACE: Duration = Duration::from_secs(2);
-/// How long the kernel has to end what was killed.
-const KILLED: Duration = Duration::from_secs(5);
 /// The descriptor on which a program tells that it is ready.
 const READY_FD: i32 = 3;
 
-/// Keeps a desktop until its server goes, then leaves nothing of it.
+/// Keeps a desktop until its server goes, then leaves nothing of it. Called before there is a second thread: it forks.
 ///
 /// # Errors
 /// The kernel refuses what a keeper needs.
 pub fn keep(socket: OwnedFd, directory: &Path) -> io::Result<()> {
     // The terminal's signals are for the server.
     let _ = setsid();
-    set_child_subreaper(Some(getpid()))?;
-    // Held as long as this process lives: by it others see that the directory is in use.
+    // Held as long as one of the two lives: by it others see that the directory is in use.
     let lock = fs::File::open(directory)?;
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockShared)?;
-    let signals = signals()?;
+    let signals = Signals::new()?;
+    match fork()? {
+        Some(keeper) => {
+            drop(socket);
+            guard(&signals, keeper, directory)
+        }
+        None => serve(socket, signals, directory),
+    }
+}
+
+fn serve(socket: OwnedFd, signals: Signals, directory: &Path) -> io::Result<()> {
+    set_child_subreaper(Some(getpid()))?;
+    // Without its guard a desktop does not go on.
+    set_parent_process_death_signal(Some(Signal::TERM))?;
     let mut keeper = Keeper { socket, signals, children: BTreeMap::new(), socket_of_server: None };
     let served = keeper.serve();
     keeper.end();
-    let removed = match fs::remove_dir_all(directory) {
-        // By a server that gave up while it started the desktop.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    };
-    served.and(removed)
-}
-
-/// CHLD, and what asks a process to end, as a descriptor.
-fn signals() -> io::Result<OwnedFd> {
-    // SAFETY: the set is initialised by sigemptyset before it is used, and all pointers are to live locals.
-    let fd = unsafe {
-        let mut set = std::mem::zeroed();
-        libc::sigemptyset(&raw mut set);
-        for signal in [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
-            libc::sigaddset(&raw mut set, signal);
-        }
-        libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
-        libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
-    };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: signalfd has just made it, and nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    served.and(remove(directory))
 }
 
 struct Keeper {
     socket: OwnedFd,
-    signals: OwnedFd,
+    signals: Signals,
     children: BTreeMap<i32, Part>,
     socket_of_server: Option<Socket>,
 }
@@ -95,7 +81,7 @@ impl Keeper {
 
     /// Waits for the server's word or a signal.
     fn happens(&self, longest: Option<Duration>) -> io::Result<(bool, bool)> {
-        let mut fds = [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
+        let mut fds = [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&self.signals.0, PollFlags::IN)];
         let longest = longest.map(Timespec::try_from).transpose().map_err(io::Error::other)?;
         match poll(&mut fds, longest.as_ref()) {
             Ok(_) => Ok((!fds[0].revents().is_empty(), !fds[1].revents().is_empty())),
@@ -125,12 +111,7 @@ impl Keeper {
     /// Takes in children that ended; those of others too, which came to this process when their parents ended. Whether
     /// a signal asked this process to end.
     fn reap(&mut self) -> bool {
-        let mut asked = false;
-        let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
-        while let Ok(length) = rustix::io::read(&self.signals, &mut info) {
-            let signal = u32::from_ne_bytes([info[0], info[1], info[2], info[3]]);
-            asked |= length > 0 && signal != libc::SIGCHLD.unsigned_abs();
-        }
+        let asked = self.signals.asked();
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             self.ended(pid, status);
         }
@@ -162,33 +143,11 @@ impl Keeper {
     }
 
     fn end_all(&mut self, living: &dyn Fn() -> Children) {
-        for (signal, time) in [(Signal::TERM, GRACE), (Signal::KILL, KILLED)] {
-            let end = Instant::now() + time;
-            let mut told = Children::new();
-            loop {
-                self.reap();
-                let now = living();
-                if now.is_empty() {
-                    return;
-                }
-                for pid in now.difference(&told).copied().filter_map(Pid::from_raw) {
-                    let _ = kill_process(pid, signal);
-                }
-                told.extend(&now);
-                let left = end.saturating_duration_since(Instant::now());
-                if left.is_zero() || self.signalled(left).is_err() {
-                    break;
-                }
-            }
-        }
-    }
-
-    /// Waits for a signal only: the server's word does not count any more.
-    fn signalled(&self, longest: Duration) -> io::Result<()> {
-        let mut fds = [PollFd::new(&self.signals, PollFlags::IN)];
-        let longest = Timespec::try_from(longest).map_err(io::Error::other)?;
-        poll(&mut fds, Some(&longest))?;
-        Ok(())
+        // Not borrowed from the keeper, which takes in what ends.
+        let signals = self.signals.clone();
+        end_all(&signals, living, &mut || {
+            self.reap();
+        });
     }
 }
 

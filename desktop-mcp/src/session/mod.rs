@@ -4,9 +4,11 @@
 mod bus;
 mod desktop;
 mod ends;
+mod guard;
 mod keep;
 mod keeper;
 mod link;
+mod place;
 mod programs;
 mod resize;
 mod sessions;

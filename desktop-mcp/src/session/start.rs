@@ -21,6 +21,7 @@ use super::bus::environment;
 use super::desktop::{Desktop, Parts};
 use super::keeper::{Keeper, Started};
 use super::link::Part;
+use super::place::parent;
 use super::programs::{Program, find_program, last_words};
 use super::resize::resize;
 use super::stale::{PREFIX, remove_stale};
@@ -49,8 +50,7 @@ pub struct Wish {
 /// Starts a desktop. `keeper` is the program that keeps it.
 pub async fn start(id: String, wish: Wish, keeper: &Path) -> Result<Desktop> {
     let server = find_program("Xvfb")?;
-    let parent = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir());
-    let parent = parent.unwrap_or_else(std::env::temp_dir);
+    let parent = parent(|name| std::env::var_os(name));
     remove_stale(&parent);
     let directory = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&parent);
     let directory =
@@ -119,6 +119,7 @@ impl Stage {
         let auth = self.directory.join("Xauthority").display().to_string();
         let server = server.display().to_string();
         let args = ["-displayfd", "3", "-screen", "0", &screen, "-dpi", &dpi, "-auth", &auth];
+        // The abstract socket stays: by it servers that start see which numbers are taken.
         let more = ["-nolisten", "tcp", "-noreset", "-s", "0"];
         let argv = [server.as_str()].into_iter().chain(args).chain(more).map(str::to_owned).collect();
         let program = self.program("Xvfb", argv, text_env().collect());

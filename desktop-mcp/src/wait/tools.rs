@@ -10,7 +10,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{Thing, change, still, thing};
-use crate::error::{Problem, Result};
+use crate::error::{Code, Problem, Result};
 use crate::geometry::Rect;
 use crate::see::region;
 use crate::session::Desktop;
@@ -102,7 +102,10 @@ pub async fn wait_for(desktop: &Desktop, params: WaitParams) -> Result<Answer> {
     let start = Instant::now();
     let longest = Duration::from_secs(params.timeout_seconds);
     let mut last = None;
-    let waited = tokio::time::timeout(longest, wait(desktop, &params, &mut last)).await;
+    let waited = tokio::select! {
+        waited = tokio::time::timeout(longest, wait(desktop, &params, &mut last)) => waited,
+        () = desktop.ended().cancelled() => Ok(Err(Problem::new(Code::DesktopEnded, "the desktop has ended"))),
+    };
     let seconds = start.elapsed().as_secs_f64();
     Ok(Answer::text(match waited {
         Ok(answer) => format!("{} ({seconds:.1} s)", answer?),

@@ -38,6 +38,11 @@ addEventListener('load', ready);
 if (location.hash == '#text') { document.body.append(document.createElement('textarea')); document.querySelector('textarea').focus(); }
 </script>"#;
 
+/// What a browser needs here, and what would disturb.
+pub const FLAGS: &str = "--no-sandbox --disable-gpu --no-first-run --no-default-browser-check --disable-dev-shm-usage \
+    --disable-background-networking --disable-component-update --disable-sync --password-store=basic \
+    --disable-features=Translate,OverscrollHistoryNavigation";
+
 /// A browser that shows the page over the whole screen.
 struct Browser {
     stage: Stage,
@@ -47,13 +52,11 @@ struct Browser {
 impl Browser {
     async fn open(fragment: &str) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
-        let address = serve(sender).await;
+        let address = serve(PAGE, sender).await;
         let stage = Stage::new().await;
         let profile = stage.dir.path().join("profile");
         let command = format!(
-            "exec chromium --no-sandbox --disable-gpu --kiosk --no-first-run --no-default-browser-check \
-             --disable-background-networking --disable-component-update --disable-sync --password-store=basic \
-             --disable-features=Translate,OverscrollHistoryNavigation --user-data-dir={} http://{address}/{fragment}",
+            "exec chromium {FLAGS} --kiosk --user-data-dir={} http://{address}/{fragment}",
             profile.display()
         );
         stage.launch(&command).await;
@@ -105,14 +108,15 @@ impl Browser {
     }
 }
 
-async fn serve(sender: mpsc::UnboundedSender<Value>) -> SocketAddr {
+/// Serves a page that tells of itself, and hands on what it tells.
+pub async fn serve(page: &'static str, sender: mpsc::UnboundedSender<Value>) -> SocketAddr {
     async fn event(State(sender): State<mpsc::UnboundedSender<Value>>, body: String) {
         for event in serde_json::from_str::<Vec<Value>>(&body).unwrap() {
             let _ = sender.send(event);
         }
     }
     let app = Router::new()
-        .route("/", get(|| async { Html(PAGE) }))
+        .route("/", get(move || async move { Html(page) }))
         .route("/event", post(event))
         .with_state(sender);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::stage::{Server, Stage, Traces, program, socket};
 
 /// Processes whose environment or arguments name a directory.
-fn processes_of(directory: &Path) -> Vec<Pid> {
+pub fn processes_of(directory: &Path) -> Vec<Pid> {
     let needle = directory.to_str().unwrap().as_bytes();
     let own = std::process::id().to_string();
     let mut found = Vec::new();
@@ -27,7 +27,7 @@ fn processes_of(directory: &Path) -> Vec<Pid> {
 }
 
 /// Waits for the end of processes.
-async fn gone(pids: Vec<Pid>) {
+pub async fn gone(pids: Vec<Pid>) {
     for pid in pids {
         if let Ok(fd) = pidfd_open(pid, PidfdFlags::empty()) {
             let ended = tokio::task::spawn_blocking(move || {
@@ -38,7 +38,7 @@ async fn gone(pids: Vec<Pid>) {
     }
 }
 
-fn name_of(pid: Pid) -> String {
+pub fn name_of(pid: Pid) -> String {
     std::fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero()))
         .unwrap_or_default()
         .trim()
@@ -87,41 +87,74 @@ async fn nobody_without_the_cookie_gets_in() {
     stage.finish().await;
 }
 
+/// Those of a desktop that keep it: its guard, and the keeper below it.
+fn keepers(processes: &[Pid]) -> [Pid; 2] {
+    let text =
+        |pid: &Pid, file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", pid.as_raw_nonzero()));
+    let parent = |pid: &Pid| {
+        let stat = text(pid, "stat").unwrap();
+        let fields = stat.rsplit_once(')').unwrap().1;
+        fields.split_whitespace().nth(1).unwrap().parse().ok().and_then(Pid::from_raw)
+    };
+    let keeps = |pid: &&Pid| text(pid, "cmdline").unwrap().contains("keep-desktop");
+    let found: Vec<Pid> = processes.iter().filter(keeps).copied().collect();
+    let keeper = *found.iter().find(|pid| parent(pid).is_some_and(|other| found.contains(&other))).unwrap();
+    [parent(&keeper).unwrap(), keeper]
+}
+
+/// A program that leaves its parents, its session and the display behind.
+const ESCAPE: &str = "setsid sh -c 'sleep 1000 & sleep 1000' >/dev/null 2>&1 & echo gone";
+
 #[tokio::test]
-async fn nothing_is_left_when_server_or_keeper_is_killed() {
-    for killed in ["server", "keeper"] {
+async fn nothing_is_left_whoever_is_killed() {
+    for (server_too, guard_too, keeper_too) in [
+        (true, false, false),
+        (false, true, false),
+        (false, false, true),
+        (true, false, true),
+        (true, true, false),
+        (false, true, true),
+        (true, true, true),
+    ] {
+        let about = format!("server {server_too}, guard {guard_too}, keeper {keeper_too}");
         let dir = TempDir::new().unwrap();
         let server = Server::start(program(dir.path())).await;
         let desktop = server.data("start_desktop", json!({})).await;
         let traces = Traces::of(&desktop);
-        let processes = processes_of(dir.path());
-        assert!(processes.len() >= 5, "server, keeper, X server, bus, window manager: {processes:?}");
-        if killed == "server" {
+        server.data("launch_program", json!({"command": ESCAPE, "wait_seconds": 60})).await;
+        let mut processes = processes_of(dir.path());
+        assert!(processes.len() >= 8, "server, two keepers, X server, bus, window manager, escaped: {about}");
+        let [guard, keeper] = keepers(&processes);
+        for pid in
+            [(guard, guard_too), (keeper, keeper_too)].iter().filter(|(_, too)| *too).map(|(pid, _)| pid)
+        {
+            kill_process(*pid, Signal::KILL).unwrap();
+        }
+        let server = if server_too {
             server.kill().await;
-            gone(processes).await;
-            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "its directory too");
+            None
         } else {
-            let keeper = std::fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
-                let arguments = std::fs::read(entry.path().join("cmdline")).ok()?;
-                let arguments = String::from_utf8_lossy(&arguments).into_owned();
-                let own = arguments.contains("keep-desktop") && arguments.contains(dir.path().to_str()?);
-                own.then(|| entry.file_name().to_str()?.parse().ok().and_then(Pid::from_raw)).flatten()
-            });
-            kill_process(keeper.unwrap(), Signal::KILL).unwrap();
-            let server_itself: Vec<_> = processes
-                .iter()
-                .copied()
-                .filter(|pid| name_of(*pid) == "desktop-mcp" && Some(*pid) != keeper)
-                .collect();
-            gone(processes.into_iter().filter(|pid| !server_itself.contains(pid)).collect()).await;
-            let problem = server.problem("screenshot", json!({"desktop": desktop["desktop"]})).await;
-            assert_eq!(problem["code"], "desktop_ended", "{problem}");
-            // What the keeper could not remove goes when the next desktop starts.
-            let next = server.data("start_desktop", json!({})).await;
-            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
-            server.data("stop_desktop", json!({"desktop": next["desktop"]})).await;
+            processes.retain(|pid| *pid != server.pid());
+            Some(server)
+        };
+        let next = if guard_too && keeper_too {
+            // Nobody is there who could end it: whoever starts the next desktop does.
+            let next = match server {
+                Some(server) => server,
+                None => Server::start(program(dir.path())).await,
+            };
+            next.data("start_desktop", json!({})).await;
+            Some(next)
+        } else {
+            server
+        };
+        gone(processes).await;
+        if let Some(server) = next {
+            let problem = server.call("screenshot", json!({"desktop": desktop["desktop"]})).await;
+            assert!(server_too || problem.text().contains("desktop_ended"), "{about}: {problem:?}");
             server.leave().await;
         }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "its directory too: {about}");
         traces.assert_gone();
     }
 }

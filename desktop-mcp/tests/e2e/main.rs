@@ -9,7 +9,9 @@
 
 mod browser;
 mod browsing;
+mod dying;
 mod elements;
+mod game;
 mod hands;
 mod lifetime;
 mod programs;

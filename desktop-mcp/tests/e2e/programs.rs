@@ -1,6 +1,9 @@
 //! Real programs in a desktop, started as a person would in it.
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
@@ -32,6 +35,11 @@ impl Program {
     pub async fn output(self) -> String {
         let output = tokio::time::timeout(Duration::from_secs(60), self.0.wait_with_output()).await;
         String::from_utf8(output.expect("it ends").unwrap().stdout).unwrap()
+    }
+
+    /// How it ends.
+    pub async fn status(mut self) -> ExitStatus {
+        self.0.wait().await.unwrap()
     }
 
     /// Sends it a signal.

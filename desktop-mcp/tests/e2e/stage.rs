@@ -95,6 +95,11 @@ impl Server {
         soon(self.client.send_cancellable_request(request, options)).await.unwrap()
     }
 
+    /// Its process.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
     /// The client hangs up; the server ends by itself.
     pub async fn leave(self) {
         soon(self.client.cancel()).await.unwrap();
