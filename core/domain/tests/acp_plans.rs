@@ -223,11 +223,30 @@ fn opencode_gets_its_providers_by_configuration_and_its_keys_by_environment() {
     ] {
         assert_eq!(config.pointer(pointer), Some(&value), "{pointer}");
     }
-    assert_eq!(config.get("model"), None);
+    assert_eq!(config["model"], "openai/gpt-5.5", "without one it would choose by the order of its list");
     assert_eq!(plan.codec["setup"]["settings"], json!([]));
     let blank = [("SOCKET", "/run/s"), ("ANTHROPIC_API_KEY", ""), ("OPENAI_API_KEY", "")];
     assert_eq!(server_env(&plan), vars(&blank));
     assert!(!format!("{:?} {}", plan.files, plan.codec).contains(SECRET));
+}
+
+#[test]
+fn opencode_takes_the_model_of_a_profile_before_its_default() {
+    let named = LaunchRequest {
+        settings: Some(("opencode/opencode.json".to_owned(), r#"{"model": "openai/gpt-5.4"}"#.to_owned())),
+        ..request(OPENCODE, OPENCODE_KEY)
+    };
+    let model = |request: &LaunchRequest| {
+        let plan = plan("opencode", request);
+        serde_json::from_str::<Value>(file(&plan, ".config/opencode/opencode.json")).unwrap()["model"].clone()
+    };
+    assert_eq!(model(&named), "openai/gpt-5.4");
+    let login_only = LaunchRequest { credentials: vars(&[]), ..named };
+    assert_eq!(
+        model(&LaunchRequest { settings: None, ..login_only }),
+        Value::Null,
+        "a login's provider is not known"
+    );
 }
 
 #[test]

@@ -169,8 +169,11 @@ fn of_variables(harness: &dyn Harness, get: impl Fn(&str) -> Option<String>) -> 
 }
 
 /// How a harness would authenticate, and until when that is good where it is known.
-fn readiness(harness: &dyn Harness, settings: &CredentialSettings) -> (Readiness, Option<DateTime<Utc>>) {
-    let all = settings.credentials(harness);
+fn readiness(
+    harness: &dyn Harness,
+    settings: &CredentialSettings,
+    all: &[Credential],
+) -> (Readiness, Option<DateTime<Utc>>) {
     let found = settings.logins.found(harness);
     let mut readiness = match all.first() {
         Some(first) if !first.login => harness.readiness(&first.variables),
@@ -204,7 +207,8 @@ fn readiness(harness: &dyn Harness, settings: &CredentialSettings) -> (Readiness
 impl Programs {
     /// Whether a worker of this backend could start now, without asking the network. Blocks: it may run `--version`.
     pub fn backend_status(&self, harness: &dyn Harness, settings: &CredentialSettings) -> BackendStatus {
-        let (readiness, auth_expires_at) = readiness(harness, settings);
+        let all = settings.credentials(harness);
+        let (readiness, auth_expires_at) = readiness(harness, settings, &all);
         let found = self.installed(harness);
         let (installed, usable) = (matches!(found, Ok(Some(_))), found.is_ok());
         let (found, missing) = match found {
@@ -223,7 +227,7 @@ impl Programs {
             auth: readiness.auth,
             auth_expires_at,
             reason: missing.unwrap_or_else(|| readiness.reason + &later.unwrap_or_default()),
-            default_model: harness.default_model().to_owned(),
+            default_model: all.first().map_or("", |used| harness.default_model(&used.variables)).to_owned(),
             default_effort: None,
         }
     }

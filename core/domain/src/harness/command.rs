@@ -54,10 +54,6 @@ impl Harness for Command {
         Readiness { auth: AuthKind::None, ready: true, reason: "needs no credentials".to_owned() }
     }
 
-    fn default_model(&self) -> &'static str {
-        ""
-    }
-
     fn check_model(&self, model: Option<&str>, effort: Option<Effort>) -> Result<Option<String>, ApiError> {
         let refuse = |field: &str| {
             Err(ApiError::new(ErrorCode::ModelMismatch, format!("the command backend takes no {field}"))

@@ -8,6 +8,7 @@ mod claudecode;
 mod codec;
 mod codex;
 mod command;
+mod credentials;
 mod environment;
 mod event;
 mod gemini;

@@ -72,6 +72,13 @@ pub struct PlannedFile {
     pub keep_existing: bool,
 }
 
+impl PlannedFile {
+    /// A file that only the mission reads, written anew for each run.
+    pub(super) fn private(path: String, content: String) -> Self {
+        Self { path, content, mode: 0o600, keep_existing: false }
+    }
+}
+
 /// How messages reach the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StdinMode {

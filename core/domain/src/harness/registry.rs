@@ -8,7 +8,7 @@ use super::command::Command;
 use super::gemini::Gemini;
 use super::grok::Grok;
 use super::opencode::OpenCode;
-use super::{Codec, LaunchPlan, LaunchRequest, LibraryPlaces, LoginFile, Program};
+use super::{Codec, LaunchPlan, LaunchRequest, LibraryPlaces, LoginFile, Program, credentials};
 use crate::api::{ApiError, AuthKind, Effort, ErrorCode, PermissionMode};
 
 /// Whether a model decides or a program just runs.
@@ -45,6 +45,23 @@ pub struct Capabilities {
     pub cost: bool,
     /// It takes an argv of the caller's choice.
     pub argv: bool,
+}
+
+impl Capabilities {
+    /// What most agents have.
+    pub(super) const AGENT: Self = Self {
+        kind: BackendKind::Agent,
+        resume: true,
+        queue: true,
+        interrupt: true,
+        steer: false,
+        requests: true,
+        mcp: true,
+        models: true,
+        efforts: true,
+        cost: false,
+        argv: false,
+    };
 }
 
 /// A variable of the host that reaches the harness's process through [`LaunchRequest::credentials`].
@@ -87,15 +104,24 @@ pub trait Harness: Sync {
     }
 
     /// Whether these variables are enough.
-    fn readiness(&self, credentials: &BTreeMap<String, String>) -> Readiness;
+    fn readiness(&self, credentials: &BTreeMap<String, String>) -> Readiness {
+        credentials::readiness(self, credentials)
+    }
+
+    /// What is said where no variable has a credential: which to set, and how to come by one.
+    fn without_credentials(&self) -> String {
+        credentials::missing(self.host_variables())
+    }
 
     /// Where its CLI keeps the login of its user; `None`: it has none that a mission could be lent.
     fn login(&self) -> Option<&'static LoginFile> {
         None
     }
 
-    /// Model used when none is named; empty when the harness decides or has none.
-    fn default_model(&self) -> &'static str;
+    /// Model used with these credentials when none is named; empty when the CLI decides or has none.
+    fn default_model(&self, _credentials: &BTreeMap<String, String>) -> &'static str {
+        ""
+    }
 
     /// Refuses a model or effort that cannot be this harness's (`ModelMismatch`, its hint lists what fits). A model
     /// that could be one and is not known comes with a warning, one sentence for the caller.
@@ -135,6 +161,13 @@ pub trait Harness: Sync {
 
     /// A codec for a new run.
     fn codec(&self) -> Box<dyn Codec + Send>;
+}
+
+/// Whether it could be a model's name, and no option of a command line.
+pub(super) fn is_model_name(name: &str) -> bool {
+    !name.starts_with('-')
+        && name.len() <= 200
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/@".contains(c))
 }
 
 /// All harnesses, in the order in which they are shown.

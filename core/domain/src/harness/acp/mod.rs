@@ -30,5 +30,5 @@ mod update;
 pub(super) use codec::AcpCodec;
 pub(super) use dialect::{Answer, Dialect, Question, content, model};
 pub(super) use rpc::RpcError;
-pub(super) use setup::{Setting, Setup, check_mode};
+pub(super) use setup::{MODES, Setting, Setup, check_mode};
 pub(super) use state::{Failure, Told};

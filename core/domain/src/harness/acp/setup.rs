@@ -6,9 +6,9 @@ use agent_client_protocol_schema::v1;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::super::{Harness, HostVariable, LaunchRequest};
+use super::super::{Harness, HostVariable, LaunchRequest, credentials};
 use super::state::State;
-use crate::api::{ApiError, AuthKind, ErrorCode, PermissionMode};
+use crate::api::{ApiError, ErrorCode, PermissionMode};
 
 /// See the module. Stored with the mission, so it holds no secret.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -54,11 +54,11 @@ pub(in crate::harness) enum Setting {
 impl Setup {
     /// The session and servers of a request. `variables` are those of the host whose values are credentials: a CLI
     /// hands its environment on to its MCP servers, so they are blanked there.
-    pub(in crate::harness) fn new(request: &LaunchRequest, variables: &[HostVariable]) -> Self {
-        let secrets: Vec<_> = variables.iter().filter(|v| v.auth != AuthKind::None).map(|v| v.name).collect();
+    pub(in crate::harness) fn new(request: &LaunchRequest, variables: &'static [HostVariable]) -> Self {
         let servers = request.mcp_servers.iter().map(|server| {
-            let blank = secrets.iter().filter(|name| !server.env.contains_key(**name));
-            let blank = blank.map(|name| v1::EnvVariable::new(*name, ""));
+            let secrets = credentials::secret(variables).map(|variable| variable.name);
+            let blank = secrets.filter(|name| !server.env.contains_key(*name));
+            let blank = blank.map(|name| v1::EnvVariable::new(name, ""));
             let own = server.env.iter().map(|(name, value)| v1::EnvVariable::new(name, value));
             let stdio = v1::McpServerStdio::new(&server.name, &server.command);
             v1::McpServer::Stdio(stdio.args(server.args.clone()).env(blank.chain(own).collect()))
@@ -82,6 +82,10 @@ impl Setup {
         serde_json::to_value(State { setup: self, ..State::default() }).unwrap_or_default()
     }
 }
+
+/// Permission modes over the protocol: no CLI shows the plan of its plan mode.
+pub(in crate::harness) const MODES: [PermissionMode; 3] =
+    [PermissionMode::Default, PermissionMode::AcceptEdits, PermissionMode::Bypass];
 
 /// Refuses a permission mode that the harness does not have.
 pub(in crate::harness) fn check_mode(harness: &dyn Harness, mode: PermissionMode) -> Result<(), ApiError> {

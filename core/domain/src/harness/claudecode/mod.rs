@@ -31,11 +31,9 @@ mod login;
 mod plan;
 mod result;
 
-use std::collections::BTreeMap;
-
 use super::{
-    AgentForm, BackendKind, CLAUDE, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest,
-    LibraryPlaces, LoginFile, NativePlace, Program, Readiness,
+    AgentForm, CLAUDE, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest, LibraryPlaces,
+    LoginFile, NativePlace, Program, is_model_name,
 };
 use crate::api::{ApiError, AuthKind, Effort, ErrorCode};
 
@@ -64,19 +62,7 @@ impl Harness for ClaudeCode {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            kind: BackendKind::Agent,
-            resume: true,
-            queue: true,
-            interrupt: true,
-            steer: false,
-            requests: true,
-            mcp: true,
-            models: true,
-            efforts: true,
-            cost: true,
-            argv: false,
-        }
+        Capabilities { cost: true, ..Capabilities::AGENT }
     }
 
     fn program(&self) -> Option<&'static Program> {
@@ -87,29 +73,15 @@ impl Harness for ClaudeCode {
         HOST_VARIABLES
     }
 
-    fn readiness(&self, credentials: &BTreeMap<String, String>) -> Readiness {
-        let has = |name: &str| credentials.get(name).is_some_and(|value| !value.trim().is_empty());
-        match HOST_VARIABLES.iter().find(|v| v.auth != AuthKind::None && has(v.name)) {
-            Some(found) => {
-                Readiness { auth: found.auth, ready: true, reason: format!("uses {}", found.name) }
-            }
-            None => Readiness {
-                auth: AuthKind::None,
-                ready: false,
-                reason: format!(
-                    "no credentials: set {API_KEY}, or run `claude setup-token` and set {OAUTH_TOKEN}, in the \
-                     daemon's environment"
-                ),
-            },
-        }
+    fn without_credentials(&self) -> String {
+        format!(
+            "no credentials: set {API_KEY}, or run `claude setup-token` and set {OAUTH_TOKEN}, in the daemon's \
+             environment"
+        )
     }
 
     fn login(&self) -> Option<&'static LoginFile> {
         Some(&login::FILE)
-    }
-
-    fn default_model(&self) -> &'static str {
-        ""
     }
 
     fn check_model(&self, model: Option<&str>, _effort: Option<Effort>) -> Result<Option<String>, ApiError> {
@@ -162,10 +134,7 @@ impl Harness for ClaudeCode {
 /// An alias or a name with `claude` in it (providers add prefixes), with an optional `[1m]`.
 fn is_claude_model(model: &str) -> bool {
     let name = model.strip_suffix("[1m]").unwrap_or(model);
-    let legal = !name.starts_with('-')
-        && name.len() <= 200
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/@".contains(c));
-    legal && (MODEL_ALIASES.contains(&name) || name.contains("claude"))
+    is_model_name(name) && (MODEL_ALIASES.contains(&name) || name.contains("claude"))
 }
 
 /// An alias, or a name of a known family with a version.
@@ -199,17 +168,6 @@ mod tests {
                 (ErrorCode::ModelMismatch, Some("model")),
                 "{model}"
             );
-        }
-    }
-
-    #[test]
-    fn the_preferred_credential_is_named_and_none_is_explained() {
-        let with = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
-        assert_eq!(ClaudeCode.readiness(&with(API_KEY, "k")).auth, AuthKind::ApiKey);
-        assert_eq!(ClaudeCode.readiness(&with(OAUTH_TOKEN, "t")).auth, AuthKind::Oauth);
-        for nothing in [with(API_KEY, " "), with("ANTHROPIC_BASE_URL", "http://x"), BTreeMap::new()] {
-            let readiness = ClaudeCode.readiness(&nothing);
-            assert!(!readiness.ready && readiness.reason.contains("setup-token"));
         }
     }
 }

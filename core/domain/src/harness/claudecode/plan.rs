@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::super::credentials;
 use super::super::environment::{self, owned};
 use super::super::settings::{json_settings, merge_json};
 use super::super::{Harness, LaunchPlan, LaunchRequest, PermissionMode, PlannedFile, StdinMode, Transport};
 use super::{ClaudeCode, HOST_VARIABLES};
-use crate::api::{ApiError, AuthKind};
+use crate::api::ApiError;
 
 /// Without these it updates itself, calls home, refuses to bypass permissions as root, hides the MCP tools from
 /// the model behind a search, or leaves work in the background when its turn ends.
@@ -36,9 +37,9 @@ pub(super) fn plan(harness: &ClaudeCode, request: &LaunchRequest) -> Result<Laun
         cwd: request.cwd.clone(),
         directories: vec![config_dir.clone(), environment::tmp_dir(request)],
         files: vec![
-            private_file(format!("{config_dir}/CLAUDE.md"), request.instructions.clone()),
-            private_file(settings, pretty(&settings_json(request)?)),
-            private_file(mcp_config, pretty(&mcp_json(request))),
+            PlannedFile::private(format!("{config_dir}/CLAUDE.md"), request.instructions.clone()),
+            PlannedFile::private(settings, pretty(&settings_json(request)?)),
+            PlannedFile::private(mcp_config, pretty(&mcp_json(request))),
         ],
         stdin: StdinMode::Protocol,
         stdout_is_protocol: true,
@@ -88,13 +89,7 @@ fn env(request: &LaunchRequest, config_dir: &str) -> BTreeMap<String, String> {
     let mut env = environment::base(request);
     env.extend(SETTINGS.map(owned));
     env.insert("CLAUDE_CONFIG_DIR".to_owned(), config_dir.to_owned());
-    for variable in HOST_VARIABLES {
-        // A worker's own `env` neither adds nor redirects credentials.
-        match request.credentials.get(variable.name) {
-            Some(value) => env.insert(variable.name.to_owned(), value.clone()),
-            None => env.remove(variable.name),
-        };
-    }
+    credentials::hand_on(&mut env, HOST_VARIABLES, &request.credentials);
     env
 }
 
@@ -123,11 +118,8 @@ fn settings_json(request: &LaunchRequest) -> Result<Value, ApiError> {
 
 /// An MCP server inherits the CLI's environment: credentials are blanked for it.
 fn mcp_json(request: &LaunchRequest) -> Value {
-    let secrets = HOST_VARIABLES.iter().filter(|v| v.auth != AuthKind::None).map(|v| owned((v.name, "")));
-    let blank: BTreeMap<String, String> = secrets.collect();
     let stdio = |command: &str, args: &[String], own: &BTreeMap<String, String>| {
-        let mut env = blank.clone();
-        env.extend(own.clone());
+        let env = credentials::without_secrets(HOST_VARIABLES, own);
         json!({ "type": "stdio", "command": command, "args": args, "env": env })
     };
     let platform = request.mcp_servers.iter();
@@ -142,10 +134,6 @@ fn mcp_json(request: &LaunchRequest) -> Value {
         servers.insert(&server.name, entry);
     }
     json!({ "mcpServers": servers })
-}
-
-fn private_file(path: String, content: String) -> PlannedFile {
-    PlannedFile { path, content, mode: 0o600, keep_existing: false }
 }
 
 fn pretty(value: &Value) -> String {

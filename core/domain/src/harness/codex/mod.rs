@@ -52,11 +52,9 @@ mod rpc;
 mod state;
 mod turn;
 
-use std::collections::BTreeMap;
-
 use super::{
-    AgentForm, BackendKind, CODEX, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest,
-    LibraryPlaces, LoginFile, NativePlace, Program, Readiness,
+    AgentForm, CODEX, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest, LibraryPlaces,
+    LoginFile, NativePlace, Program,
 };
 use crate::api::{ApiError, AuthKind, Effort};
 
@@ -79,19 +77,7 @@ impl Harness for Codex {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            kind: BackendKind::Agent,
-            resume: true,
-            queue: true,
-            interrupt: true,
-            steer: true,
-            requests: true,
-            mcp: true,
-            models: true,
-            efforts: true,
-            cost: false,
-            argv: false,
-        }
+        Capabilities { steer: true, ..Capabilities::AGENT }
     }
 
     fn program(&self) -> Option<&'static Program> {
@@ -102,25 +88,8 @@ impl Harness for Codex {
         HOST_VARIABLES
     }
 
-    fn readiness(&self, credentials: &BTreeMap<String, String>) -> Readiness {
-        match key_variable(credentials) {
-            Some(name) => Readiness { auth: AuthKind::ApiKey, ready: true, reason: format!("uses {name}") },
-            None => Readiness {
-                auth: AuthKind::None,
-                ready: false,
-                reason: format!(
-                    "no credentials: set {API_KEY} (or {OTHER_API_KEY}) in the daemon's environment"
-                ),
-            },
-        }
-    }
-
     fn login(&self) -> Option<&'static LoginFile> {
         Some(&login::FILE)
-    }
-
-    fn default_model(&self) -> &'static str {
-        ""
     }
 
     fn check_model(&self, model: Option<&str>, effort: Option<Effort>) -> Result<Option<String>, ApiError> {
@@ -157,34 +126,5 @@ impl Harness for Codex {
 
     fn codec(&self) -> Box<dyn Codec + Send> {
         Box::new(codec::CodexCodec::default())
-    }
-}
-
-/// The variable with a key, the preferred one first.
-fn key_variable(credentials: &BTreeMap<String, String>) -> Option<&'static str> {
-    let keys = HOST_VARIABLES.iter().filter(|variable| variable.auth != AuthKind::None);
-    keys.map(|variable| variable.name)
-        .find(|name| credentials.get(*name).is_some_and(|value| !value.trim().is_empty()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_preferred_key_is_named_and_none_is_explained() {
-        let with = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
-        for name in [API_KEY, OTHER_API_KEY] {
-            let readiness = Codex.readiness(&with(name, "k"));
-            assert_eq!((readiness.auth, readiness.ready), (AuthKind::ApiKey, true));
-            assert!(readiness.reason.contains(name));
-        }
-        let mut both = with(OTHER_API_KEY, "k");
-        both.extend(with(API_KEY, "k"));
-        assert_eq!(key_variable(&both), Some(API_KEY));
-        for nothing in [with(API_KEY, " "), with(BASE_URL, "http://x"), BTreeMap::new()] {
-            let readiness = Codex.readiness(&nothing);
-            assert!(!readiness.ready && readiness.reason.contains(API_KEY));
-        }
     }
 }

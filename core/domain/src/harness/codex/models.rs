@@ -1,5 +1,6 @@
 //! Which models and efforts fit.
 
+use super::super::is_model_name;
 use crate::api::{ApiError, Effort, ErrorCode};
 
 /// Models that the CLI knows (`model/list`), and whether each takes the effort `max`; all take the others.
@@ -48,12 +49,8 @@ fn known() -> String {
 
 /// A name that a provider of this API could have.
 fn is_possible(model: &str) -> bool {
-    let legal = !model.is_empty()
-        && !model.starts_with('-')
-        && model.len() <= 200
-        && model.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/@".contains(c));
     let lower = model.to_ascii_lowercase();
-    legal && !FOREIGN.iter().any(|word| lower.contains(word))
+    !model.is_empty() && is_model_name(model) && !FOREIGN.iter().any(|word| lower.contains(word))
 }
 
 #[cfg(test)]

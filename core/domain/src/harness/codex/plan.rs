@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, value};
 
-use super::super::environment;
 use super::super::settings::{merge_toml, toml_settings};
 use super::super::{
     Harness, LaunchPlan, LaunchRequest, LibraryServer, McpServer, PermissionMode, PlannedFile, StdinMode,
     Transport,
 };
+use super::super::{credentials, environment};
 use super::state::{Edits, Launch, State};
-use super::{BASE_URL, Codex, HOST_VARIABLES, key_variable};
+use super::{BASE_URL, Codex, HOST_VARIABLES};
 use crate::api::{ApiError, AuthKind};
 
 /// Name of the provider that takes a key from the environment.
@@ -49,8 +49,8 @@ pub(super) fn plan(harness: &Codex, request: &LaunchRequest) -> Result<LaunchPla
         cwd: request.cwd.clone(),
         directories: vec![home.clone(), environment::tmp_dir(request)],
         files: vec![
-            private_file(format!("{home}/config.toml"), config(request)?.to_string()),
-            private_file(format!("{home}/AGENTS.md"), request.instructions.clone()),
+            PlannedFile::private(format!("{home}/config.toml"), config(request)?.to_string()),
+            PlannedFile::private(format!("{home}/AGENTS.md"), request.instructions.clone()),
         ],
         stdin: StdinMode::Protocol,
         stdout_is_protocol: true,
@@ -59,7 +59,12 @@ pub(super) fn plan(harness: &Codex, request: &LaunchRequest) -> Result<LaunchPla
 }
 
 fn provider(request: &LaunchRequest) -> &'static str {
-    if key_variable(&request.credentials).is_some() { PROVIDER } else { BUILT_IN }
+    if key_variable(request).is_some() { PROVIDER } else { BUILT_IN }
+}
+
+/// The variable with a key.
+fn key_variable(request: &LaunchRequest) -> Option<&'static str> {
+    credentials::held(HOST_VARIABLES, &request.credentials).map(|variable| variable.name).next()
 }
 
 fn launch(request: &LaunchRequest) -> Launch {
@@ -89,8 +94,7 @@ fn env(request: &LaunchRequest, home: &str) -> BTreeMap<String, String> {
         // A worker's own `env` neither adds nor redirects credentials; the address stands in the configuration.
         env.remove(variable.name);
     }
-    if let Some((name, key)) =
-        key_variable(&request.credentials).and_then(|name| request.credentials.get_key_value(name))
+    if let Some((name, key)) = key_variable(request).and_then(|name| request.credentials.get_key_value(name))
     {
         env.insert(name.clone(), key.clone());
     }
@@ -115,7 +119,7 @@ fn own_config(request: &LaunchRequest) -> DocumentMut {
         config["model_reasoning_effort"] = value(effort.as_str());
     }
     let base_url = request.credentials.get(BASE_URL).filter(|url| !url.trim().is_empty());
-    match (key_variable(&request.credentials), base_url) {
+    match (key_variable(request), base_url) {
         (Some(name), base_url) => {
             config["model_providers"] = parents(PROVIDER, own_provider(name, base_url));
         }
@@ -202,8 +206,4 @@ fn parents(name: &str, inner: Item) -> Item {
     outer.set_implicit(true);
     outer.insert(name, inner);
     Item::Table(outer)
-}
-
-fn private_file(path: String, content: String) -> PlannedFile {
-    PlannedFile { path, content, mode: 0o600, keep_existing: false }
 }

@@ -28,12 +28,10 @@ mod dialect;
 mod login;
 mod plan;
 
-use std::collections::BTreeMap;
-
-use super::acp::AcpCodec;
+use super::acp::{self, AcpCodec};
 use super::{
-    AgentForm, BackendKind, Capabilities, Codec, GEMINI, Harness, HostVariable, LaunchPlan, LaunchRequest,
-    LibraryPlaces, LoginFile, NativePlace, Program, Readiness,
+    AgentForm, Capabilities, Codec, GEMINI, Harness, HostVariable, LaunchPlan, LaunchRequest, LibraryPlaces,
+    LoginFile, NativePlace, Program, is_model_name,
 };
 use crate::api::{ApiError, AuthKind, Effort, ErrorCode, PermissionMode};
 
@@ -55,19 +53,7 @@ impl Harness for Gemini {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            kind: BackendKind::Agent,
-            resume: true,
-            queue: true,
-            steer: false,
-            interrupt: true,
-            requests: true,
-            mcp: true,
-            models: true,
-            efforts: false,
-            cost: false,
-            argv: false,
-        }
+        Capabilities { efforts: false, ..Capabilities::AGENT }
     }
 
     fn program(&self) -> Option<&'static Program> {
@@ -78,23 +64,8 @@ impl Harness for Gemini {
         HOST_VARIABLES
     }
 
-    fn readiness(&self, credentials: &BTreeMap<String, String>) -> Readiness {
-        match has_key(credentials) {
-            true => Readiness { auth: AuthKind::ApiKey, ready: true, reason: format!("uses {API_KEY}") },
-            false => Readiness {
-                auth: AuthKind::None,
-                ready: false,
-                reason: format!("no credentials: set {API_KEY} in the daemon's environment"),
-            },
-        }
-    }
-
     fn login(&self) -> Option<&'static LoginFile> {
         Some(&login::FILE)
-    }
-
-    fn default_model(&self) -> &'static str {
-        ""
     }
 
     fn check_model(&self, model: Option<&str>, effort: Option<Effort>) -> Result<Option<String>, ApiError> {
@@ -117,7 +88,7 @@ impl Harness for Gemini {
     }
 
     fn permission_modes(&self) -> &'static [PermissionMode] {
-        &[PermissionMode::Default, PermissionMode::AcceptEdits, PermissionMode::Bypass]
+        &acp::MODES
     }
 
     fn skills_dir(&self) -> Option<&'static str> {
@@ -153,16 +124,10 @@ impl Harness for Gemini {
     }
 }
 
-fn has_key(credentials: &BTreeMap<String, String>) -> bool {
-    credentials.get(API_KEY).is_some_and(|value| !value.trim().is_empty())
-}
-
 /// One of its short names, or a name with `gemini` in it.
 fn is_gemini_model(model: &str) -> bool {
-    let legal = !model.starts_with('-')
-        && model.len() <= 200
-        && model.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/@".contains(c));
-    legal && (["auto", "pro", "flash", "flash-lite"].contains(&model) || model.contains("gemini"))
+    is_model_name(model)
+        && (["auto", "pro", "flash", "flash-lite"].contains(&model) || model.contains("gemini"))
 }
 
 #[cfg(test)]
@@ -188,17 +153,5 @@ mod tests {
     fn an_effort_is_refused() {
         let error = Gemini.check_model(Some("gemini-2.5-pro"), Some(Effort::High)).unwrap_err();
         assert_eq!((error.code, error.field.as_deref()), (ErrorCode::ModelMismatch, Some("effort")));
-    }
-
-    #[test]
-    fn only_a_key_makes_it_ready() {
-        let with = |name: &str, value: &str| {
-            Gemini.readiness(&BTreeMap::from([(name.to_owned(), value.to_owned())]))
-        };
-        assert!(with(API_KEY, "k").ready);
-        for (name, value) in [(API_KEY, " "), ("GOOGLE_GEMINI_BASE_URL", "http://x")] {
-            let readiness = with(name, value);
-            assert!(!readiness.ready && readiness.reason.contains(API_KEY), "{name}: {}", readiness.reason);
-        }
     }
 }

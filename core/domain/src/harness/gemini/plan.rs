@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::super::acp::{self, Setup};
+use super::super::credentials;
 use super::super::environment::{self, owned};
 use super::super::settings::{json_settings, merge_json};
 use super::super::{
     Harness, LaunchPlan, LaunchRequest, LibraryServer, PermissionMode, PlannedFile, StdinMode, Transport,
 };
 use super::{Gemini, HOST_VARIABLES};
-use crate::api::{ApiError, AuthKind};
+use crate::api::ApiError;
 
 /// The protocol's name for the way with an API key, and the CLI's.
 const WITH_KEY: &str = "gemini-api-key";
@@ -33,9 +34,9 @@ pub(super) fn plan(harness: &Gemini, request: &LaunchRequest) -> Result<LaunchPl
         cwd: request.cwd.clone(),
         directories: vec![home.clone(), environment::tmp_dir(request)],
         files: vec![
-            private_file(format!("{home}/GEMINI.md"), request.instructions.clone()),
-            private_file(format!("{home}/settings.json"), settings(request)?),
-            private_file(format!("{home}/policies/sandboxed-sh.toml"), rules(request)),
+            PlannedFile::private(format!("{home}/GEMINI.md"), request.instructions.clone()),
+            PlannedFile::private(format!("{home}/settings.json"), settings(request)?),
+            PlannedFile::private(format!("{home}/policies/sandboxed-sh.toml"), rules(request)),
         ],
         stdin: StdinMode::Protocol,
         stdout_is_protocol: true,
@@ -45,7 +46,10 @@ pub(super) fn plan(harness: &Gemini, request: &LaunchRequest) -> Result<LaunchPl
 
 /// Without a key it is the user's login that has to do.
 fn way(request: &LaunchRequest) -> &'static str {
-    if super::has_key(&request.credentials) { WITH_KEY } else { WITH_LOGIN }
+    match credentials::held(HOST_VARIABLES, &request.credentials).next() {
+        Some(_) => WITH_KEY,
+        None => WITH_LOGIN,
+    }
 }
 
 fn argv(request: &LaunchRequest) -> Vec<String> {
@@ -92,9 +96,7 @@ fn settings(request: &LaunchRequest) -> Result<String, ApiError> {
 fn library_server(server: &LibraryServer) -> (String, Value) {
     let entry = match &server.transport {
         Transport::Stdio { command, args, env } => {
-            let secrets = HOST_VARIABLES.iter().filter(|v| v.auth != AuthKind::None);
-            let mut all: BTreeMap<String, String> = secrets.map(|v| owned((v.name, ""))).collect();
-            all.extend(env.clone());
+            let all = credentials::without_secrets(HOST_VARIABLES, env);
             json!({ "command": command, "args": args, "env": all })
         }
         Transport::Http { url, headers } => json!({ "httpUrl": url, "headers": headers }),
@@ -122,16 +124,6 @@ fn env(request: &LaunchRequest) -> BTreeMap<String, String> {
         ]
         .map(owned),
     );
-    for variable in HOST_VARIABLES {
-        // A worker's own `env` neither adds nor redirects credentials.
-        match request.credentials.get(variable.name) {
-            Some(value) => env.insert(variable.name.to_owned(), value.clone()),
-            None => env.remove(variable.name),
-        };
-    }
+    credentials::hand_on(&mut env, HOST_VARIABLES, &request.credentials);
     env
-}
-
-fn private_file(path: String, content: String) -> PlannedFile {
-    PlannedFile { path, content, mode: 0o600, keep_existing: false }
 }

@@ -21,12 +21,10 @@ mod dialect;
 mod login;
 mod plan;
 
-use std::collections::BTreeMap;
-
-use super::acp::AcpCodec;
+use super::acp::{self, AcpCodec};
 use super::{
-    AgentForm, BackendKind, Capabilities, Codec, GROK, Harness, HostVariable, LaunchPlan, LaunchRequest,
-    LibraryPlaces, LoginFile, NativePlace, Program, Readiness,
+    AgentForm, Capabilities, Codec, GROK, Harness, HostVariable, LaunchPlan, LaunchRequest, LibraryPlaces,
+    LoginFile, NativePlace, Program, is_model_name,
 };
 use crate::api::{ApiError, AuthKind, Effort, ErrorCode, PermissionMode};
 
@@ -48,19 +46,7 @@ impl Harness for Grok {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            kind: BackendKind::Agent,
-            resume: true,
-            queue: true,
-            steer: false,
-            interrupt: true,
-            requests: true,
-            mcp: true,
-            models: true,
-            efforts: true,
-            cost: false,
-            argv: false,
-        }
+        Capabilities::AGENT
     }
 
     fn program(&self) -> Option<&'static Program> {
@@ -71,25 +57,8 @@ impl Harness for Grok {
         HOST_VARIABLES
     }
 
-    fn readiness(&self, credentials: &BTreeMap<String, String>) -> Readiness {
-        match key_variable(credentials) {
-            Some(found) => {
-                Readiness { auth: found.auth, ready: true, reason: format!("uses {}", found.name) }
-            }
-            None => Readiness {
-                auth: AuthKind::None,
-                ready: false,
-                reason: format!("no credentials: set {API_KEY} in the daemon's environment"),
-            },
-        }
-    }
-
     fn login(&self) -> Option<&'static LoginFile> {
         Some(&login::FILE)
-    }
-
-    fn default_model(&self) -> &'static str {
-        ""
     }
 
     fn check_model(&self, model: Option<&str>, effort: Option<Effort>) -> Result<Option<String>, ApiError> {
@@ -110,7 +79,7 @@ impl Harness for Grok {
     }
 
     fn permission_modes(&self) -> &'static [PermissionMode] {
-        &[PermissionMode::Default, PermissionMode::AcceptEdits, PermissionMode::Bypass]
+        &acp::MODES
     }
 
     fn skills_dir(&self) -> Option<&'static str> {
@@ -142,18 +111,9 @@ impl Harness for Grok {
     }
 }
 
-/// The variable with a key, the preferred one first.
-fn key_variable(credentials: &BTreeMap<String, String>) -> Option<&'static HostVariable> {
-    let has = |name: &str| credentials.get(name).is_some_and(|value| !value.trim().is_empty());
-    HOST_VARIABLES.iter().find(|v| v.auth != AuthKind::None && has(v.name))
-}
-
 /// A name with `grok` in it; gateways add prefixes.
 fn is_grok_model(model: &str) -> bool {
-    let legal = !model.starts_with('-')
-        && model.len() <= 200
-        && model.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/@".contains(c));
-    legal && model.contains("grok")
+    is_model_name(model) && model.contains("grok")
 }
 
 #[cfg(test)]
@@ -180,18 +140,5 @@ mod tests {
         assert_eq!(Grok.check_model(None, Some(Effort::Xhigh)), Ok(None));
         let error = Grok.check_model(None, Some(Effort::Max)).unwrap_err();
         assert_eq!((error.code, error.field.as_deref()), (ErrorCode::ModelMismatch, Some("effort")));
-    }
-
-    #[test]
-    fn a_key_makes_it_ready_and_none_is_explained() {
-        let with = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
-        for name in [API_KEY, "GROK_CODE_XAI_API_KEY"] {
-            let readiness = Grok.readiness(&with(name, "k"));
-            assert!(readiness.ready && readiness.reason.contains(name));
-        }
-        for nothing in [with(API_KEY, " "), with("GROK_XAI_API_BASE_URL", "http://x"), BTreeMap::new()] {
-            let readiness = Grok.readiness(&nothing);
-            assert!(!readiness.ready && readiness.reason.contains(API_KEY));
-        }
     }
 }

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, value};
 
 use super::super::acp::{self, Setup};
+use super::super::credentials;
 use super::super::environment::{self, owned};
 use super::super::settings::{merge_toml, toml_settings};
 use super::super::{
     Harness, LaunchPlan, LaunchRequest, LibraryServer, PermissionMode, PlannedFile, StdinMode, Transport,
 };
 use super::{Grok, HOST_VARIABLES};
-use crate::api::{ApiError, AuthKind};
+use crate::api::ApiError;
 
 /// What calls home or makes requests of its own, off. A catalogue that is not fetched leaves the built-in models. And a
 /// command that takes long is waited for: Grok would move it behind the turn, which might end before it.
@@ -53,8 +54,8 @@ pub(super) fn plan(harness: &Grok, request: &LaunchRequest) -> Result<LaunchPlan
         cwd: request.cwd.clone(),
         directories: vec![home.clone(), environment::tmp_dir(request)],
         files: vec![
-            private_file(format!("{home}/AGENTS.md"), request.instructions.clone()),
-            private_file(format!("{home}/config.toml"), config(request)?),
+            PlannedFile::private(format!("{home}/AGENTS.md"), request.instructions.clone()),
+            PlannedFile::private(format!("{home}/config.toml"), config(request)?),
         ],
         stdin: StdinMode::Protocol,
         stdout_is_protocol: true,
@@ -64,7 +65,7 @@ pub(super) fn plan(harness: &Grok, request: &LaunchRequest) -> Result<LaunchPlan
 
 /// Without a key it is the user's login that has to do.
 fn auth_method(request: &LaunchRequest) -> String {
-    match super::key_variable(&request.credentials) {
+    match credentials::held(HOST_VARIABLES, &request.credentials).next() {
         Some(_) => "xai.api_key".to_owned(),
         None => "cached_token".to_owned(),
     }
@@ -137,9 +138,7 @@ fn library_server(server: &LibraryServer) -> Item {
     };
     Item::Table(match &server.transport {
         Transport::Stdio { command, args, env } => {
-            let secrets = HOST_VARIABLES.iter().filter(|v| v.auth != AuthKind::None);
-            let mut all: BTreeMap<String, String> = secrets.map(|v| owned((v.name, ""))).collect();
-            all.extend(env.clone());
+            let all = credentials::without_secrets(HOST_VARIABLES, env);
             let args: Array = args.iter().map(String::as_str).collect();
             Table::from_iter([
                 ("command", value(command)),
@@ -165,16 +164,6 @@ fn env(request: &LaunchRequest, home: &str) -> BTreeMap<String, String> {
         ]
         .map(owned),
     );
-    for variable in HOST_VARIABLES {
-        // A worker's own `env` neither adds nor redirects credentials.
-        match request.credentials.get(variable.name) {
-            Some(value) => env.insert(variable.name.to_owned(), value.clone()),
-            None => env.remove(variable.name),
-        };
-    }
+    credentials::hand_on(&mut env, HOST_VARIABLES, &request.credentials);
     env
-}
-
-fn private_file(path: String, content: String) -> PlannedFile {
-    PlannedFile { path, content, mode: 0o600, keep_existing: false }
 }

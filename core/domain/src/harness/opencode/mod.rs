@@ -34,10 +34,10 @@ mod plan;
 
 use std::collections::BTreeMap;
 
-use super::acp::AcpCodec;
+use super::acp::{self, AcpCodec};
 use super::{
-    AgentForm, BackendKind, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest,
-    LibraryPlaces, LoginFile, NativePlace, OPENCODE, Program, Readiness,
+    AgentForm, Capabilities, Codec, Harness, HostVariable, LaunchPlan, LaunchRequest, LibraryPlaces,
+    LoginFile, NativePlace, OPENCODE, Program, credentials,
 };
 use crate::api::{ApiError, AuthKind, Effort, PermissionMode};
 
@@ -50,12 +50,19 @@ struct Provider {
     key: &'static str,
     /// Variable with another address.
     base_url: &'static str,
+    /// Model where none is named, one of the CLI's own list.
+    model: &'static str,
 }
 
 /// In order of preference; the plugin knows the same keys.
 const PROVIDERS: [Provider; 2] = [
-    Provider { id: "anthropic", key: "ANTHROPIC_API_KEY", base_url: "ANTHROPIC_BASE_URL" },
-    Provider { id: "openai", key: "OPENAI_API_KEY", base_url: "OPENAI_BASE_URL" },
+    Provider {
+        id: "anthropic",
+        key: "ANTHROPIC_API_KEY",
+        base_url: "ANTHROPIC_BASE_URL",
+        model: "anthropic/claude-sonnet-5",
+    },
+    Provider { id: "openai", key: "OPENAI_API_KEY", base_url: "OPENAI_BASE_URL", model: "openai/gpt-5.5" },
 ];
 
 const HOST_VARIABLES: &[HostVariable] = &[
@@ -71,8 +78,8 @@ const RETRIES: &str = "OPENCODE_MAX_RETRIES";
 
 /// Providers for which there is a key.
 fn with_key(credentials: &BTreeMap<String, String>) -> impl Iterator<Item = &'static Provider> {
-    let has = |name: &str| credentials.get(name).is_some_and(|value| !value.trim().is_empty());
-    PROVIDERS.iter().filter(move |provider| has(provider.key))
+    let held = credentials::held(HOST_VARIABLES, credentials);
+    held.filter_map(|variable| PROVIDERS.iter().find(|provider| provider.key == variable.name))
 }
 
 /// See the module.
@@ -84,19 +91,7 @@ impl Harness for OpenCode {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            kind: BackendKind::Agent,
-            resume: true,
-            queue: true,
-            steer: false,
-            interrupt: true,
-            requests: true,
-            mcp: true,
-            models: true,
-            efforts: true,
-            cost: true,
-            argv: false,
-        }
+        Capabilities { cost: true, ..Capabilities::AGENT }
     }
 
     fn program(&self) -> Option<&'static Program> {
@@ -107,22 +102,6 @@ impl Harness for OpenCode {
         HOST_VARIABLES
     }
 
-    fn readiness(&self, credentials: &BTreeMap<String, String>) -> Readiness {
-        let found: Vec<_> = with_key(credentials).map(|provider| provider.key).collect();
-        let ready = !found.is_empty();
-        Readiness {
-            auth: if ready { AuthKind::ApiKey } else { AuthKind::None },
-            ready,
-            reason: match ready {
-                true => format!("uses {}", found.join(" and ")),
-                false => {
-                    let keys = PROVIDERS.map(|provider| provider.key);
-                    format!("no credentials: set {} in the daemon's environment", keys.join(" or "))
-                }
-            },
-        }
-    }
-
     fn one_credential(&self) -> bool {
         false
     }
@@ -131,8 +110,8 @@ impl Harness for OpenCode {
         Some(&login::FILE)
     }
 
-    fn default_model(&self) -> &'static str {
-        ""
+    fn default_model(&self, credentials: &BTreeMap<String, String>) -> &'static str {
+        with_key(credentials).next().map_or("", |provider| provider.model)
     }
 
     fn check_model(&self, model: Option<&str>, _effort: Option<Effort>) -> Result<Option<String>, ApiError> {
@@ -140,7 +119,7 @@ impl Harness for OpenCode {
     }
 
     fn permission_modes(&self) -> &'static [PermissionMode] {
-        &[PermissionMode::Default, PermissionMode::AcceptEdits, PermissionMode::Bypass]
+        &acp::MODES
     }
 
     fn session_keeps_message(&self) -> bool {
@@ -188,19 +167,6 @@ impl Harness for OpenCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_key_makes_it_ready_and_none_is_explained() {
-        let with = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
-        for provider in PROVIDERS {
-            let readiness = OpenCode.readiness(&with(provider.key, "k"));
-            assert!(readiness.ready && readiness.reason.contains(provider.key), "{readiness:?}");
-        }
-        for nothing in [with("OPENAI_API_KEY", " "), with("OPENAI_BASE_URL", "http://x"), BTreeMap::new()] {
-            let readiness = OpenCode.readiness(&nothing);
-            assert!(!readiness.ready && readiness.reason.contains("OPENAI_API_KEY"), "{readiness:?}");
-        }
-    }
 
     #[test]
     fn the_plugin_hides_every_key_that_is_given() {

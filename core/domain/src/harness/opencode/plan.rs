@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::super::acp::{self, Setting, Setup};
+use super::super::credentials;
 use super::super::environment::{self, owned};
 use super::super::settings::{json_settings, merge_json};
 use super::super::{
     Harness, LaunchPlan, LaunchRequest, LibraryServer, PermissionMode, PlannedFile, StdinMode, Transport,
 };
 use super::{HOST_VARIABLES, OpenCode, PROVIDERS, models, with_key};
-use crate::api::{ApiError, AuthKind};
+use crate::api::ApiError;
 
 /// See the module.
 pub(super) const PLUGIN: &str = include_str!("plugin.js");
@@ -30,7 +31,7 @@ pub(super) fn plan(harness: &OpenCode, request: &LaunchRequest) -> Result<Launch
     let mut argv = request.program.clone();
     argv.push("acp".to_owned());
     let setup = Setup { settings: settings(request), ..Setup::new(request, HOST_VARIABLES) };
-    let file = |path: &str, content: String| private_file(format!("{home}/{path}"), content);
+    let file = |path: &str, content: String| PlannedFile::private(format!("{home}/{path}"), content);
     Ok(LaunchPlan {
         argv,
         env: env(request),
@@ -38,7 +39,7 @@ pub(super) fn plan(harness: &OpenCode, request: &LaunchRequest) -> Result<Launch
         directories: vec![home.clone(), format!("{home}/node_modules"), environment::tmp_dir(request)],
         files: vec![
             file("AGENTS.md", request.instructions.clone()),
-            file("opencode.json", format!("{:#}\n", whole_config(request)?)),
+            file("opencode.json", format!("{:#}\n", whole_config(harness, request)?)),
             file("package-lock.json", format!("{LOCK}\n")),
             file("plugin/sandboxed-sh.js", PLUGIN.to_owned()),
         ],
@@ -57,10 +58,15 @@ fn settings(request: &LaunchRequest) -> Vec<Setting> {
 }
 
 /// Ours over the user's: a profile's settings decide what nothing here does.
-fn whole_config(request: &LaunchRequest) -> Result<Value, ApiError> {
+fn whole_config(harness: &OpenCode, request: &LaunchRequest) -> Result<Value, ApiError> {
     let mut config = json_settings(request)?;
     if let Value::Object(ours) = own_config(request) {
         merge_json(&mut config, ours);
+    }
+    let default = harness.default_model(&request.credentials);
+    if !default.is_empty() {
+        // The CLI would choose by the order of its list. What a profile says counts, and a project's own file.
+        config.entry("model").or_insert_with(|| json!(default));
     }
     if !request.library_servers.is_empty() {
         let servers = request.library_servers.iter().map(library_server).collect();
@@ -73,9 +79,7 @@ fn whole_config(request: &LaunchRequest) -> Result<Value, ApiError> {
 fn library_server(server: &LibraryServer) -> (String, Value) {
     let entry = match &server.transport {
         Transport::Stdio { command, args, env } => {
-            let secrets = HOST_VARIABLES.iter().filter(|v| v.auth != AuthKind::None);
-            let mut all: BTreeMap<String, String> = secrets.map(|v| owned((v.name, ""))).collect();
-            all.extend(env.clone());
+            let all = credentials::without_secrets(HOST_VARIABLES, env);
             let command: Vec<_> = std::iter::once(command).chain(args).collect();
             json!({ "type": "local", "command": command, "environment": all, "enabled": true })
         }
@@ -178,16 +182,10 @@ fn env(request: &LaunchRequest) -> BTreeMap<String, String> {
         // They serve logins.
         env.extend([("OPENCODE_DISABLE_DEFAULT_PLUGINS", "1")].map(owned));
     }
-    for variable in HOST_VARIABLES {
-        // A worker's own `env` neither adds nor redirects credentials; the addresses stand in the configuration.
-        match request.credentials.get(variable.name).filter(|_| !variable.name.ends_with("_BASE_URL")) {
-            Some(value) => env.insert(variable.name.to_owned(), value.clone()),
-            None => env.remove(variable.name),
-        };
+    credentials::hand_on(&mut env, HOST_VARIABLES, &request.credentials);
+    for provider in PROVIDERS {
+        // The addresses stand in the configuration.
+        env.remove(provider.base_url);
     }
     env
-}
-
-fn private_file(path: String, content: String) -> PlannedFile {
-    PlannedFile { path, content, mode: 0o600, keep_existing: false }
 }
