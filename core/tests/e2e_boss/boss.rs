@@ -1,27 +1,15 @@
 //! A real boss: started as its user would start it, its tool calls scripted, what it was answered in full.
 
-use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
-use std::time::Duration;
+use std::path::Path;
+use std::process::Output;
 
-use sandboxed_testkit::cli::Cli;
 use sandboxed_testkit::stub::StubModel;
 use serde_json::Value;
 use tokio::process::Command;
 
+pub use crate::client::Client as Boss;
+use crate::client::run;
 use crate::support::Daemon;
-
-/// Longest session.
-const SESSION: Duration = Duration::from_secs(240);
-/// The boss's own key at the model server.
-const KEY: &str = "sk-test-boss";
-
-/// Who is the boss.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Boss {
-    Claude,
-    Codex,
-}
 
 /// How a session ended.
 pub struct Session {
@@ -36,29 +24,18 @@ impl Boss {
     /// One session in the sample repository, with the settings that `connect` writes and nothing else that concerns us.
     pub async fn session(self, daemon: &Daemon, stub: &StubModel, prompt: &str) -> Session {
         let home = daemon.root().join("home");
-        for part in ["tmp", ".claude", ".codex"] {
-            std::fs::create_dir_all(home.join(part)).unwrap();
-        }
-        if self == Self::Codex {
-            std::fs::write(home.join(".codex/config.toml"), codex_model(stub)).unwrap();
-        }
-        self.connect(daemon, &home).await;
-        let mut command = match self {
-            Self::Claude => claude(stub, &home, prompt),
-            Self::Codex => codex(prompt),
+        let arguments: &[&str] = match self {
+            Self::Claude => &["--allowedTools", "mcp__orchestrator"],
+            Self::Codex => &[],
         };
+        let mut command = self.command(&home, stub, arguments, prompt);
+        self.connect(daemon, &home).await;
         let settings = daemon.settings();
         command
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            .env("HOME", &home)
-            .env("TMPDIR", home.join("tmp"))
             .env("SANDBOXED_SH_DATA_DIR", &settings.data_dir)
             .env("SANDBOXED_SH_PORT", settings.port.to_string())
-            .current_dir(daemon.repo())
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        let ended = tokio::time::timeout(SESSION, command.output()).await.expect("the session ends").unwrap();
-        self.read(&ended)
+            .current_dir(daemon.repo());
+        self.read(&run(command).await)
     }
 
     /// What a user would type, once.
@@ -97,72 +74,12 @@ impl Boss {
 
     /// What the tools answered to the model, in order, as the newest request of a scenario holds it.
     pub fn answers(self, stub: &StubModel, scenario: &str) -> Vec<Value> {
-        let of = format!("{scenario}/");
-        let requests = stub.requests();
-        let request =
-            requests.iter().rev().find(|request| request.answer.starts_with(&of)).expect("a request");
-        match self {
-            Self::Claude => {
-                let messages = request.body["messages"].as_array().unwrap();
-                let blocks = messages.iter().filter_map(|message| message["content"].as_array()).flatten();
-                let results = blocks.filter(|block| block["type"] == "tool_result");
-                results.map(|block| answer(&block["content"])).collect()
-            }
-            Self::Codex => {
-                let items = request.body["input"].as_array().unwrap();
-                let results = items.iter().filter(|item| item["type"] == "function_call_output");
-                results.map(|item| answer(&item["output"])).collect()
-            }
-        }
+        let held = match self {
+            Self::Claude => "content",
+            Self::Codex => "output",
+        };
+        self.results(stub, scenario).iter().map(|result| answer(&result[held])).collect()
     }
-}
-
-fn path(cli: Cli) -> PathBuf {
-    cli.path().unwrap_or_else(|missing| panic!("{missing}"))
-}
-
-fn claude(stub: &StubModel, home: &Path, prompt: &str) -> Command {
-    let mut command = Command::new(path(Cli::Claude));
-    command
-        .args(["--print", "--output-format", "json"])
-        .args(["--allowedTools", "mcp__orchestrator", "--model", "claude-sonnet-4-5", "--", prompt])
-        .env_clear()
-        .env("CLAUDE_CONFIG_DIR", home.join(".claude"))
-        .env("ANTHROPIC_BASE_URL", stub.base_url())
-        .env("ANTHROPIC_API_KEY", KEY)
-        .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
-        .env("CLAUDE_CODE_MAX_RETRIES", "1")
-        .env("DISABLE_AUTOUPDATER", "1");
-    command
-}
-
-fn codex(prompt: &str) -> Command {
-    let mut command = Command::new(path(Cli::Codex));
-    command.args(["exec", "--json", prompt]).env_clear().env("STUB_API_KEY", KEY);
-    command
-}
-
-/// The user's own settings: the stub in place of the provider, and nothing that calls home.
-fn codex_model(stub: &StubModel) -> String {
-    format!(
-        r#"model = "gpt-5.5"
-model_provider = "stub"
-check_for_update_on_startup = false
-[features]
-plugins = false
-apps = false
-[analytics]
-enabled = false
-[model_providers.stub]
-name = "stub"
-base_url = "{}/v1"
-env_key = "STUB_API_KEY"
-wire_api = "responses"
-request_max_retries = 1
-stream_max_retries = 1
-"#,
-        stub.base_url()
-    )
 }
 
 /// A result as JSON; the CLIs put remarks of their own around it.

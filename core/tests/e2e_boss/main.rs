@@ -6,6 +6,8 @@
 
 #[path = "../agents/mod.rs"]
 mod agents;
+#[path = "../client/mod.rs"]
+mod client;
 #[path = "../support/mod.rs"]
 mod support;
 

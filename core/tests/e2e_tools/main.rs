@@ -9,6 +9,9 @@ mod agents;
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../client/mod.rs"]
+mod outside;
+
 mod client;
 mod desktop;
 mod missions;
