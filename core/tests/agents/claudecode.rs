@@ -13,6 +13,7 @@ pub const CLAUDECODE: Subject = Subject {
     settings: &[("ANTHROPIC_BASE_URL", STUB), ("CLAUDE_CODE_MAX_RETRIES", "1")],
     shell: "Bash",
     report: "mcp__orchestrator__report_outcome",
+    default_model: "",
     model: "claude-sonnet-4-5",
     foreign_model: "gpt-5",
     context_file: "CLAUDE.md",

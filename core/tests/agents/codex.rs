@@ -13,6 +13,7 @@ pub const CODEX: Subject = Subject {
     settings: &[("OPENAI_BASE_URL", "{stub}/v1")],
     shell: "exec_command",
     report: "mcp__orchestrator__report_outcome",
+    default_model: "",
     model: "gpt-5.5",
     foreign_model: "claude-sonnet-4-5",
     context_file: "AGENTS.md",

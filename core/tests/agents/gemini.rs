@@ -13,6 +13,7 @@ pub const GEMINI: Subject = Subject {
     settings: &[("GOOGLE_GEMINI_BASE_URL", STUB)],
     shell: "run_shell_command",
     report: "mcp_orchestrator_report_outcome",
+    default_model: "",
     model: "gemini-2.5-pro",
     foreign_model: "gpt-5",
     context_file: "GEMINI.md",

@@ -13,6 +13,7 @@ pub const GROK: Subject = Subject {
     settings: &[("GROK_XAI_API_BASE_URL", "{stub}/v1"), ("GROK_MAX_RETRIES", "2")],
     shell: "run_terminal_command",
     report: "orchestrator__report_outcome",
+    default_model: "",
     model: "grok-4.6",
     foreign_model: "gpt-5.5",
     context_file: "AGENTS.md",

@@ -13,6 +13,7 @@ pub const OPENCODE: Subject = Subject {
     settings: &[("OPENAI_BASE_URL", "{stub}/v1"), ("OPENCODE_MAX_RETRIES", "1")],
     shell: "bash",
     report: "orchestrator_report_outcome",
+    default_model: "openai/gpt-5.5",
     model: "openai/gpt-5.5",
     foreign_model: "gpt-5.5",
     context_file: "AGENTS.md",

@@ -30,6 +30,8 @@ pub struct Subject {
     pub shell: &'static str,
     /// Name of our `report_outcome` in events.
     pub report: &'static str,
+    /// The model that its missions have when none is named; empty: the CLI decides.
+    pub default_model: &'static str,
     /// A model that it takes.
     pub model: &'static str,
     /// A model that it cannot have.

@@ -1,9 +1,7 @@
 //! Several keys of one backend: a limit of one is no limit of the others, and what is used is told by its name.
 
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 
-use chrono::{DateTime, Utc};
 use sandboxed_domain::api::{AttentionKind, EventBody};
 use sandboxed_domain::mission::{MissionStatus as S, TerminalReason as R};
 use sandboxed_testkit::stub::{Script, Step};
@@ -15,7 +13,6 @@ use crate::stage::{BOSS, Stage, end_of, report, worker};
 
 const FIRST: &str = CLAUDECODE.key;
 const SECOND: &str = "sk-test-claude-second-0b5e55ed";
-const THIRD: &str = "sk-test-claude-third-0b5e55ed";
 const NAMES: [&str; 2] = ["ANTHROPIC_API_KEY", "ANTHROPIC_API_KEY_2"];
 
 /// What was told of credentials: the name, and whether it was its limit.
@@ -86,48 +83,6 @@ async fn a_turn_that_meets_a_limit_goes_on_with_the_next_key_and_others_begin_wi
     assert!(!stage.daemon.log().contains(SECOND));
     assert_eq!(processes_with(SECOND), []);
     assert_eq!(files_with(SECOND.as_bytes(), stage.daemon.root()), Vec::<String>::new());
-    stage.finish().await;
-}
-
-#[tokio::test]
-async fn when_every_key_is_limited_the_worker_waits_for_the_first_that_is_free() {
-    let limited = Step {
-        error: Step::error(429).error,
-        only_keys: [FIRST, SECOND].map(str::to_owned).into(),
-        ..report("DONE", "in the end")
-    };
-    let script = Script::default().scenario("s", [limited, Step::text("Done.")]);
-    let settings = [(NAMES[1], SECOND), ("SANDBOXED_SH_RATE_LIMIT_SECONDS", "1800")];
-    let stage = Stage::with_settings(script, &settings).await;
-    let id = stage.worker(worker("go [[s]]")).await;
-    let answer = stage.daemon.wait(BOSS, json!({"timeout_seconds": 60})).await;
-    assert_eq!(answer.events[0].kind, AttentionKind::RateLimited, "{answer:#?}");
-    let [first, second] = NAMES.map(str::to_owned);
-    let expected = [(first.clone(), false), (first, true), (second.clone(), false), (second, true)];
-    assert_eq!(told(&stage, id).await, expected);
-    let ends = async |limit: fn(EventBody) -> Option<DateTime<Utc>>| {
-        let events = stage.daemon.events(id).await;
-        let ends = events.into_iter().filter_map(|event| limit(event.body));
-        // So exact is what is stored of a limit.
-        ends.map(|until| until.timestamp_micros()).collect::<Vec<_>>()
-    };
-    let limits = ends(|body| match body {
-        EventBody::Credential { limited_until, .. } => limited_until,
-        _ => None,
-    });
-    let parks = ends(|body| match body {
-        EventBody::Parked { until, .. } => Some(until),
-        _ => None,
-    });
-    assert_eq!(parks.await, limits.await.into_iter().min().into_iter().collect::<Vec<_>>());
-    assert_eq!(keys_of(&stage, "s"), [FIRST, SECOND], "each was tried, and none once more");
-
-    // A key more ends the wait at once.
-    let file = stage.daemon.data().join("keys.env");
-    let options = std::fs::File::options().write(true).create_new(true).mode(0o600).open(file);
-    writeln!(options.unwrap(), "ANTHROPIC_API_KEY_3={THIRD}").unwrap();
-    assert_eq!(end_of(&stage.end(id).await), (S::Completed, Some(R::Done)));
-    assert_eq!(keys_of(&stage, "s"), [FIRST, SECOND, THIRD]);
     stage.finish().await;
 }
 

@@ -9,6 +9,7 @@ mod agents;
 mod support;
 
 mod goals;
+mod limits;
 mod logins;
 mod plans;
 mod steering;

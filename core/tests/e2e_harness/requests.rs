@@ -1,6 +1,8 @@
-//! A worker asks, its boss answers, and it goes on.
+//! A worker asks, somebody answers, and it goes on.
 
-use sandboxed_domain::api::{Answerer, AttentionKind, Event, EventBody};
+use sandboxed_domain::api::{
+    AnswerWorkerResponse, Answerer, ApiError, AttentionKind, Decision, ErrorCode, EventBody,
+};
 use sandboxed_domain::mission::{MissionStatus, TerminalReason};
 use sandboxed_testkit::stub::{Script, Step};
 use serde_json::{Value, json};
@@ -9,14 +11,14 @@ use uuid::Uuid;
 use crate::agents::{BOSS, Behaviour, Case, Stage, end_of, ended, report};
 
 /// The next request of a worker that a wait tells: its id, kind and title, and the cursor behind it.
-struct Asked {
-    request: String,
+pub struct Asked {
+    pub request: String,
     kind: String,
     title: String,
     cursor: String,
 }
 
-async fn asked(stage: &Stage, id: Uuid, cursor: Option<String>) -> Asked {
+pub async fn asked(stage: &Stage, id: Uuid, cursor: Option<String>) -> Asked {
     let params = json!({"worker_ids": [id], "cursor": cursor, "timeout_seconds": 60});
     let answer = stage.daemon.wait(BOSS, params).await;
     let [event] = answer.events.as_slice() else { panic!("{answer:#?}") };
@@ -31,22 +33,47 @@ async fn asked(stage: &Stage, id: Uuid, cursor: Option<String>) -> Asked {
     Asked { request, kind, title, cursor: answer.cursor }
 }
 
-async fn answer(stage: &Stage, params: Value) {
-    let delivered: Value = stage.daemon.call(BOSS, "answer_worker", params.clone()).await;
-    assert_eq!(delivered["delivered"], true);
-    let twice = stage.daemon.tool(BOSS, "answer_worker", params).await.unwrap_err();
-    assert_eq!(twice.code.as_str(), "already_answered");
+/// The boss answers.
+pub async fn answer(stage: &Stage, request: &str, answer: Value) -> Result<(), ApiError> {
+    let mut params = json!({"request_id": request});
+    params.as_object_mut().unwrap().extend(answer.as_object().unwrap().clone());
+    let answer = stage.daemon.tool(BOSS, "answer_worker", params).await?;
+    let answer: AnswerWorkerResponse = serde_json::from_value(answer).unwrap();
+    assert!(answer.delivered);
+    Ok(())
+}
+
+/// The boss and a person answer at once: whose answer counts.
+async fn both(
+    stage: &Stage,
+    request: &str,
+    boss: Value,
+    (decision, words): (Option<Decision>, Option<&str>),
+) -> Answerer {
+    let client = stage.daemon.client();
+    let person = client.answer_request(request, decision, words.map(str::to_owned));
+    let (boss, person) = tokio::join!(answer(stage, request, boss), person);
+    let (first, late) = match (boss, person) {
+        (Ok(()), Err(late)) => (Answerer::Boss, late),
+        (Err(late), Ok(_)) => (Answerer::User, late),
+        other => panic!("one counts, the other does not: {other:?}"),
+    };
+    assert_eq!(late.code, ErrorCode::AlreadyAnswered, "{late:?}");
+    first
 }
 
 /// Waits for a permission to be asked for, and answers. The cursor behind it.
 async fn decide(stage: &Stage, id: Uuid, cursor: Option<String>, what: &str, decision: Value) -> String {
+    let asked = permission(stage, id, cursor, what).await;
+    answer(stage, &asked.request, decision).await.unwrap();
+    asked.cursor
+}
+
+async fn permission(stage: &Stage, id: Uuid, cursor: Option<String>, what: &str) -> Asked {
     let asked = asked(stage, id, cursor).await;
     assert_eq!(asked.kind, "permission");
     assert!(asked.title.contains(what), "{}", asked.title);
-    let mut params = json!({"request_id": asked.request});
-    params.as_object_mut().unwrap().extend(decision.as_object().unwrap().clone());
-    answer(stage, params).await;
-    asked.cursor
+    asked
 }
 
 // A redirection into a file is harmless to none of them.
@@ -67,7 +94,10 @@ pub async fn a_permission_is_asked_denied_allowed_and_allowed_always(case: &Case
         );
     let mut stage = Stage::new(&[case], script).await;
     let id = stage.worker(case.worker_with("go [[one]]", json!({"permission_mode": "default"}))).await;
-    let cursor = decide(&stage, id, None, "echo one > one", json!({"decision": "allow"})).await;
+    let one = permission(&stage, id, None, "echo one > one").await;
+    let (allow, deny) = (json!({"decision": "allow"}), (Some(Decision::Deny), None));
+    let counts = both(&stage, &one.request, allow, deny).await;
+    let cursor = one.cursor;
     let open = asked(&stage, id, Some(cursor.clone())).await;
     stage.daemon.kill9();
     stage.daemon.restart().await;
@@ -91,19 +121,20 @@ pub async fn a_permission_is_asked_denied_allowed_and_allowed_always(case: &Case
 
     let directory = stage.mission_dir(id).await;
     let made = ["one", "two", "three"].map(|name| directory.join(name).exists());
-    assert_eq!(made, [true, true, false]);
+    assert_eq!(made, [counts == Answerer::Boss, true, false]);
     let told = stage.conversation("two/2").await.contains("not that one");
     assert_eq!(told, !case.differs(Behaviour::DenialReason));
-    assert_eq!(answered_by_the_boss(&stage, id).await, 3);
+    assert_eq!(answerers(&stage, id).await, [counts, Answerer::Boss, Answerer::Boss]);
     stage.finish().await;
 }
 
-/// How many requests somebody had to answer.
-async fn answered_by_the_boss(stage: &Stage, id: Uuid) -> usize {
-    let events = stage.daemon.events(id).await;
-    let by_boss =
-        |event: &&Event| matches!(event.body, EventBody::RequestAnswered { by: Answerer::Boss, .. });
-    events.iter().filter(by_boss).count()
+/// Who answered what somebody had to answer, in order.
+async fn answerers(stage: &Stage, id: Uuid) -> Vec<Answerer> {
+    let by = |body| match body {
+        EventBody::RequestAnswered { by: by @ (Answerer::Boss | Answerer::User), .. } => Some(by),
+        _ => None,
+    };
+    stage.daemon.events(id).await.into_iter().filter_map(|event| by(event.body)).collect()
 }
 
 /// Names of the tools with which agents ask.
@@ -127,15 +158,22 @@ pub async fn a_question_wakes_the_boss_and_its_answer_reaches_the_model(case: &C
         return cannot_ask(case).await;
     }
     let question = Step::ask("Which colour shall it be?", ["Blue", "Green"]);
-    let stage = Stage::with(case, [question, report("DONE", "painted"), Step::text("Done.")]).await;
+    let mut stage = Stage::with(case, [question, report("DONE", "painted"), Step::text("Done.")]).await;
     let id = stage.worker(case.worker("paint it [[s]]")).await;
+    let before = asked(&stage, id, None).await;
+    stage.daemon.kill9();
+    stage.daemon.restart().await;
     let asked = asked(&stage, id, None).await;
+    assert_eq!(asked.request, before.request);
     assert_eq!((asked.kind.as_str(), asked.title.as_str()), ("question", "Which colour shall it be?"));
-    answer(&stage, json!({"request_id": asked.request, "answer": "Ultramarine"})).await;
+    let boss = json!({"answer": "Ultramarine"});
+    let first = both(&stage, &asked.request, boss, (None, Some("Vermilion"))).await;
 
     let record = stage.end(id).await;
     assert_eq!(end_of(&record), (MissionStatus::Completed, Some(TerminalReason::Done)), "{record:#?}");
-    assert!(stage.conversation("s/1").await.contains("Ultramarine"));
-    assert_eq!(answered_by_the_boss(&stage, id).await, 1);
+    let heard = stage.conversation("s/1").await;
+    let words = ["Ultramarine", "Vermilion"].map(|word| heard.contains(word));
+    assert_eq!(words, [first == Answerer::Boss, first == Answerer::User], "{heard}");
+    assert_eq!(answerers(&stage, id).await, [first]);
     stage.finish().await;
 }

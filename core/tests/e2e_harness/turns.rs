@@ -3,9 +3,9 @@
 use sandboxed_domain::api::{Event, EventBody};
 use sandboxed_domain::mission::{MissionStatus, Outcome, ReportedBy, TerminalReason};
 use sandboxed_testkit::stub::{Script, Step, Usage};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::agents::{Behaviour, Case, Stage, end_of, report, usages, word_of};
+use crate::agents::{BOSS, Behaviour, Case, Stage, end_of, report, usages, word_of};
 use crate::support::git;
 
 /// The events of the harness in short, whole messages apart; pieces of one text joined, for how a stream is cut is
@@ -109,7 +109,18 @@ pub async fn a_turn_becomes_events_a_commit_and_a_report(case: &Case) {
     assert_eq!((facts.commits_ahead, facts.dirty, facts.untracked, facts.files_changed), (1, 0, 0, 1));
     assert_eq!(git(&stage.daemon.repo(), &["log", "-1", "--format=%s", "task/make"]), "Made");
     assert_eq!(stage.answers(), ["s/0", "s/1", "s/2"]);
+    default_model(case, &stage).await;
     stage.finish().await;
+}
+
+/// No model was named.
+async fn default_model(case: &Case, stage: &Stage) {
+    let params = json!({"backend": case.id});
+    let status: Value = stage.daemon.call(BOSS, "get_backend_auth_status", params).await;
+    assert_eq!(status["backends"][0]["default_model"], case.default_model);
+    let used = stage.request("s/0").await.body["model"].clone();
+    let fits = used.as_str().is_none_or(|used| case.default_model.ends_with(used));
+    assert!(case.default_model.is_empty() || fits, "{used}");
 }
 
 pub async fn each_turn_has_its_own_usage_and_a_resume_knows_the_first(case: &Case) {

@@ -16,7 +16,7 @@ use sandboxed_testkit::stub::{Script, Step, StubModel};
 use serde_json::Value;
 use tokio::process::Command;
 
-use agents::{CLAUDECODE, CODEX, GEMINI, Stage, Subject};
+use agents::{CLAUDECODE, CODEX, GEMINI, GROK, OPENCODE, Stage, Subject};
 use support::Daemon;
 
 /// Longest smoke test.
@@ -117,6 +117,16 @@ async fn codex_is_as_expected() {
 #[tokio::test]
 async fn gemini_is_as_expected() {
     passes(&GEMINI).await;
+}
+
+#[tokio::test]
+async fn opencode_is_as_expected() {
+    passes(&OPENCODE).await;
+}
+
+#[tokio::test]
+async fn grok_is_as_expected() {
+    passes(&GROK).await;
 }
 
 #[tokio::test]

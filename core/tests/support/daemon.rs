@@ -68,6 +68,11 @@ impl Daemon {
         daemon
     }
 
+    /// Sets a variable for every start from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
     /// The test's own directory; the data directory and the sample repository are in it.
     pub fn root(&self) -> &Path {
         self.root.as_ref().unwrap().path()
