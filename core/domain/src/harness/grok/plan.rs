@@ -116,7 +116,7 @@ fn blank_keys(config: &mut DocumentMut) {
             server.insert("env", value(InlineTable::new()));
         }
         let Some(env) = server.get_mut("env").and_then(Item::as_table_like_mut) else { continue };
-        for variable in HOST_VARIABLES.iter().filter(|v| v.auth != AuthKind::None) {
+        for variable in credentials::secret(HOST_VARIABLES) {
             if !env.contains_key(variable.name) {
                 env.insert(variable.name, value(""));
             }
