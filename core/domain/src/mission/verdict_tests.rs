@@ -84,7 +84,7 @@ fn expected(input: &VerdictInput) -> (MissionStatus, TerminalReason) {
 #[test]
 fn every_combination_is_judged_by_the_first_rule_that_applies() {
     let inputs = all_inputs();
-    assert_eq!(inputs.len(), 12 * 7 * 7 * 5);
+    assert_eq!(inputs.len(), 13 * 7 * 7 * 5);
     for input in &inputs {
         let verdict = judge(input);
         assert_eq!((verdict.status, verdict.reason), expected(input), "{input:?}");
