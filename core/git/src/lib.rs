@@ -8,7 +8,7 @@
 //! - [`worktree`]: validate and create, one repository at a time; [`spare`] keeps trees ready in advance.
 //! - [`facts`], [`diff`]: what a worker did, from the real common directory and never from the worktree's `.git` file.
 //! - [`view`]: status, differences, history and worktrees of a repository, for whoever only looks.
-//! - [`remove`], [`merge`]: the two ways a worktree ends; neither loses work.
+//! - [`remove`], [`merge`]: the two ways a worktree ends; neither loses work, unless somebody says so ([`discard`]).
 //! - [`confine`]: writing among files that workers can change.
 //! - [`sample`]: a small repository to try things in.
 //!
@@ -42,7 +42,7 @@ pub use diff::diff_page;
 pub use error::{GitError, Result};
 pub use facts::facts;
 pub use merge::{MergeKind, Merged, merge_branch};
-pub use remove::{KeptBecause, Removal, remove, why_kept};
+pub use remove::{KeptBecause, Removal, discard, remove, why_kept};
 pub use repository::{RepoInfo, discover, find_repositories};
 pub use sample::init_sample;
 pub use spare::Spares;

@@ -86,6 +86,26 @@ pub fn remove(worktree: &Path, repo_root: &Path, branch: &str) -> Result<Removal
     confined(&places, || remove_here(worktree, repo_root, branch))
 }
 
+/// Removes a worktree with whatever is in it. Its branch stays, with all that was committed.
+///
+/// # Errors
+/// It is no linked worktree of this repository; a failure to delete.
+pub fn discard(worktree: &Path, repo_root: &Path, branch: &str) -> Result<()> {
+    let checkout = Checkout::open(worktree, repo_root)?;
+    if !checkout.linked {
+        return Err(GitError::NotARepository { path: worktree.to_owned() });
+    }
+    let parent = checkout.workdir.parent().unwrap_or(Path::new("/")).to_owned();
+    let places = [checkout.common.clone(), parent];
+    drop(checkout);
+    confined(&places, || {
+        let checkout = Checkout::open(worktree, repo_root)?;
+        let lock = RepoLock::of(&checkout.common);
+        let _guard = lock.acquire()?;
+        delete(&checkout, branch, None).map(drop)
+    })
+}
+
 fn remove_here(worktree: &Path, repo_root: &Path, branch: &str) -> Result<Removal> {
     let kept = |why| Ok(Removal::Kept { why, path: worktree.to_owned() });
     let checkout = Checkout::open(worktree, repo_root)?;

@@ -24,6 +24,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{self, ForkResult, Gid, Pid, Uid};
 use serde::{Deserialize, Serialize};
 
+mod disks;
 mod network;
 pub mod trial;
 
@@ -54,6 +55,9 @@ pub struct LaunchPlan {
     pub cgroups: Vec<PathBuf>,
     /// nspawn and its arguments.
     pub argv: Vec<String>,
+    /// Paths of the host that it needs: disks on which none of them is are left out of its mount namespace.
+    #[serde(default)]
+    pub needed: Vec<PathBuf>,
     /// A network of its own with a way out; none where nspawn's arguments say all.
     #[serde(default)]
     pub network: Option<NetworkPlan>,
@@ -127,6 +131,7 @@ fn launch() -> Result<std::convert::Infallible, LaunchFailure> {
     let program = argv.first().ok_or_else(|| LaunchFailure::new("read_plan", "argv is empty"))?;
 
     own_namespace()?;
+    disks::leave_out(&plan.needed)?;
     mount_root(&plan)?;
     for procs in &plan.cgroups {
         fs::write(procs, "0").step("cgroup", || procs.display().to_string())?;
@@ -138,7 +143,7 @@ fn launch() -> Result<std::convert::Infallible, LaunchFailure> {
 }
 
 /// A mount namespace from which nothing reaches the host, while the host's own unmounts still reach it (a private
-/// one would keep a removed disk busy).
+/// one would keep a removed disk busy). Where the host's are private already that does not help.
 fn own_namespace() -> Result<(), LaunchFailure> {
     unshare(CloneFlags::CLONE_NEWNS).step("namespace", || "unshare".into())?;
     let flags = MsFlags::MS_REC | MsFlags::MS_SLAVE;

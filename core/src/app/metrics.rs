@@ -91,6 +91,11 @@ fn of_workspaces(registry: &mut Registry, views: &[WorkspaceView]) {
     }
     registry.register_with_unit("workspace_memory", "Memory of a running sandbox", Unit::Bytes, memory);
     registry.register_with_unit("workspace_cpu", "Processor time of a running sandbox", Unit::Seconds, cpu);
+    let disk = Gauges::default();
+    for (view, bytes) in views.iter().filter_map(|view| Some((view, view.disk_bytes?))) {
+        disk.get_or_create(&vec![("workspace", view.name.clone())]).set(bytes.cast_signed());
+    }
+    registry.register_with_unit("workspace_disk", "What a workspace takes of the disk", Unit::Bytes, disk);
     registry.register("workspace_processes", "Processes and threads of a running sandbox", processes);
 }
 

@@ -7,6 +7,7 @@ mod batch;
 mod caller;
 mod cleanup;
 mod control;
+mod destroy;
 mod entry;
 mod forks;
 mod metrics;

@@ -1,8 +1,8 @@
-//! Deleting missions and workspaces: nothing that is not merged and clean goes with them.
+//! Deleting missions: nothing that is not merged and clean goes with them.
 
 use std::path::Path;
 
-use sandboxed_domain::api::{ApiError, ErrorCode, WorkspaceKind};
+use sandboxed_domain::api::{ApiError, ErrorCode};
 use sandboxed_domain::mission::MissionStatus;
 use uuid::Uuid;
 
@@ -10,7 +10,7 @@ use super::App;
 use crate::git;
 use crate::mission::git_error;
 use crate::store::blocking;
-use crate::store::{self, MissionQuery, MissionRow, io_error};
+use crate::store::{self, MissionRow, io_error};
 
 impl App {
     /// Deletes an ended mission with its events, runs and worktree.
@@ -43,27 +43,8 @@ impl App {
         }
     }
 
-    /// Removes a workspace with its worktrees, as far as nothing in them would be lost.
-    ///
-    /// # Errors
-    /// The host, missions at work, a worktree that holds work.
-    pub async fn delete_workspace(&self, id: &str) -> Result<(), ApiError> {
-        let row = self.workspace(id).await?;
-        if row.kind == WorkspaceKind::Host {
-            return Err(ApiError::new(ErrorCode::Forbidden, "the host workspace stays")
-                .field("id")
-                .hint("only container workspaces can be removed"));
-        }
-        self.require_quiet(&row).await?;
-        let query = MissionQuery { workspace: Some(row.id), limit: u32::MAX, ..Default::default() };
-        for mission in self.store.read(move |c| store::query_missions(c, &query)).await? {
-            self.remove_worktree(&mission).await?;
-        }
-        self.workspaces.destroy(&row).await
-    }
-
     /// Removes a mission's worktree if nothing in it would be lost.
-    async fn remove_worktree(&self, row: &MissionRow) -> Result<(), ApiError> {
+    pub(super) async fn remove_worktree(&self, row: &MissionRow) -> Result<(), ApiError> {
         let (Some(repo), Some(worktree), Some(_)) = (row.repo.clone(), row.worktree.clone(), &row.base_oid)
         else {
             return Ok(());

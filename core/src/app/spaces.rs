@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use sandbox_runner::protocol::{EXIT_FILE, ExitRecord, STDERR_FILE};
 use sandboxed_domain::api::{
-    ApiError, BuildProgress, CreateWorkspaceParams, ErrorCode, ExecParams, ExecResponse, Limits,
-    WorkspaceKind, WorkspaceView,
+    ApiError, BuildProgress, CreateWorkspaceParams, ErrorCode, ExecParams, ExecResponse, WorkspaceKind,
+    WorkspaceView,
 };
 use sandboxed_domain::policy::{self, cut_middle};
 use sandboxed_domain::sandbox::DEFAULT_TEMPLATE;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::App;
 use crate::harness::DEFAULT_PATH;
-use crate::sandbox::{RunRequest, disk_bytes};
+use crate::sandbox::RunRequest;
 use crate::store::blocking;
 use crate::store::{self, WorkspaceRow, WorkspaceSpec, io_error};
 use crate::workspace::{Live, network_env, run_limits};
@@ -67,7 +67,8 @@ impl App {
             None => (template.network.unwrap_or_default(), params.allow_hosts.clone()),
         };
         policy::check_network(network, &allow_hosts)?;
-        let (asked, below) = (params.limits, template.limits);
+        let limits = params.limits.or(template.limits);
+        self.workspaces.check_disk(&limits)?;
         Ok(WorkspaceSpec {
             binds: params.binds.clone(),
             template: params.template.clone(),
@@ -75,11 +76,7 @@ impl App {
             env: template.env,
             network,
             allow_hosts,
-            limits: Limits {
-                memory_bytes: asked.memory_bytes.or(below.memory_bytes),
-                cpu_millis: asked.cpu_millis.or(below.cpu_millis),
-                pids: asked.pids.or(below.pids),
-            },
+            limits,
             lowers: Vec::new(),
             frozen: None,
             forked_from: None,
@@ -92,10 +89,9 @@ impl App {
     /// `unknown_workspace`.
     pub async fn show_workspace(&self, id: &str) -> Result<WorkspaceView, ApiError> {
         let row = self.workspace(id).await?;
-        let mut view = self.workspaces.view(&row).await;
-        let root = self.workspaces.paths(row.id).root;
-        view.disk_bytes = blocking(move || disk_bytes(&root)).await?.ok();
-        Ok(view)
+        // Counted now, for the view to find.
+        self.workspaces.disk_now(&row).await;
+        Ok(self.workspaces.view(&row).await)
     }
 
     /// Starts its sandbox; builds the image first where it is missing.

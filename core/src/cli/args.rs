@@ -432,8 +432,13 @@ pub enum WorkspaceVerb {
     Start { workspace: String },
     /// Stop its sandbox and what runs in it
     Stop { workspace: String },
-    /// Remove it with its files, never with work that is nowhere else
-    Destroy { workspace: String },
+    /// Remove it with its files; asks before it loses what is nowhere else
+    Destroy {
+        workspace: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
     /// Run a program in it and exit with its status
     Exec(WorkspaceExecArgs),
     /// Open a shell in it, or another program at a terminal
@@ -484,6 +489,9 @@ pub struct WorkspaceCreateArgs {
     /// CPU of one run in thousandths of a core
     #[arg(long, value_name = "MILLIS")]
     pub cpu_millis: Option<u32>,
+    /// Disk of the workspace in bytes, all of its files together
+    #[arg(long, value_name = "BYTES")]
+    pub disk_bytes: Option<u64>,
     /// Processes and threads of one run
     #[arg(long)]
     pub pids: Option<u32>,
@@ -604,6 +612,7 @@ mod tests {
             "workspace start w",
             "workspace stop w",
             "workspace destroy w",
+            "workspace destroy w --yes",
             "workspace exec w --timeout 5 -- ls -la --json",
             "workspace shell w",
             "workspace shell w --cwd /tmp -- top",

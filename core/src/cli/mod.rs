@@ -12,6 +12,7 @@ mod cleanup;
 mod connect;
 mod daemon;
 mod demo;
+mod destroy;
 mod doctor;
 mod inside;
 mod library;

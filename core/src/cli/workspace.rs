@@ -10,7 +10,7 @@ use sandboxed_domain::api::{
 use super::args::{NetworkArg, WorkspaceCreateArgs, WorkspaceExecArgs, WorkspaceVerb};
 use super::out::Format;
 use super::run::Outcome;
-use super::{daemon, out, shell};
+use super::{daemon, destroy, out, shell};
 
 /// Exit status when a program inside took too long.
 const TIMED_OUT: u8 = 5;
@@ -50,10 +50,7 @@ pub(super) async fn run(verb: WorkspaceVerb) -> Outcome {
         }
         WorkspaceVerb::Start { workspace } => said("started", &client.start_workspace(&workspace).await?),
         WorkspaceVerb::Stop { workspace } => said("stopped", &client.stop_workspace(&workspace).await?),
-        WorkspaceVerb::Destroy { workspace } => {
-            client.delete_workspace(&workspace).await?;
-            out::say(&format!("workspace {workspace} deleted"));
-        }
+        WorkspaceVerb::Destroy { workspace, yes } => destroy::run(&client, &workspace, yes).await?,
         WorkspaceVerb::Diff { workspace, json } => {
             let diff = client.workspace_diff(&workspace).await?;
             match Format::json(json.json) {
@@ -94,7 +91,12 @@ fn params(args: &WorkspaceCreateArgs) -> Result<CreateWorkspaceParams, ApiError>
             NetworkArg::Allowlist => NetworkMode::Allowlist,
         }),
         allow_hosts: args.allow_hosts.clone(),
-        limits: Limits { memory_bytes: args.memory_bytes, cpu_millis: args.cpu_millis, pids: args.pids },
+        limits: Limits {
+            memory_bytes: args.memory_bytes,
+            cpu_millis: args.cpu_millis,
+            pids: args.pids,
+            disk_bytes: args.disk_bytes,
+        },
     })
 }
 
@@ -175,13 +177,19 @@ fn seconds(milliseconds: u64) -> String {
     format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100)
 }
 
+fn disk(view: &WorkspaceView) -> String {
+    let used = view.disk_bytes.map_or_else(dash, size);
+    view.limits.disk_bytes.map_or_else(|| used.clone(), |most| format!("{used} of {}", size(most)))
+}
+
 fn network(view: &WorkspaceView) -> String {
     let word = serde_json::to_value(view.network).ok().and_then(|word| Some(word.as_str()?.to_owned()));
     [word.unwrap_or_default(), view.allow_hosts.join(" ")].join(" ").trim_end().to_owned()
 }
 
 fn rows(views: &[WorkspaceView]) -> Vec<Vec<String>> {
-    let heading = ["NAME", "ID", "KIND", "STATE", "MEMORY", "CPU", "BINDS"].map(str::to_owned).to_vec();
+    let heading =
+        ["NAME", "ID", "KIND", "STATE", "MEMORY", "CPU", "DISK", "BINDS"].map(str::to_owned).to_vec();
     let row = |view: &WorkspaceView| {
         vec![
             view.name.clone(),
@@ -190,6 +198,7 @@ fn rows(views: &[WorkspaceView]) -> Vec<Vec<String>> {
             state(view).to_owned(),
             view.usage.map_or_else(dash, |usage| size(usage.memory_bytes)),
             view.usage.map_or_else(dash, |usage| seconds(usage.cpu_ms)),
+            view.disk_bytes.map_or_else(dash, size),
             view.binds.join(" "),
         ]
     };
@@ -216,7 +225,7 @@ fn show(view: &WorkspaceView, format: Format) -> Result<(), ApiError> {
         ("memory", format!("{}, at most {}", size(used.memory_bytes), size(used.memory_peak_bytes))),
         ("cpu", seconds(used.cpu_ms)),
         ("processes", used.pids.to_string()),
-        ("disk", view.disk_bytes.map_or_else(dash, size)),
+        ("disk", disk(view)),
         ("inbox", format!("{}, {} of {}", view.inbox, size(fill.used_bytes), size(fill.quota_bytes))),
         ("binds", view.binds.join(" ")),
     ];

@@ -85,6 +85,7 @@ pub fn admin_router(door: Door, auth: Auth) -> Router {
     let spaces = Router::new()
         .route("/api/workspaces", get(workspaces::list).post(workspaces::create))
         .route("/api/workspaces/{id}", get(workspaces::show).delete(workspaces::remove))
+        .route("/api/workspaces/{id}/losses", get(workspaces::losses))
         .route("/api/workspaces/{id}/build", post(workspaces::build))
         .route("/api/workspaces/{id}/start", post(workspaces::start))
         .route("/api/workspaces/{id}/stop", post(workspaces::stop))

@@ -7,12 +7,12 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream::unfold;
 use sandboxed_domain::api::{
-    ApplyParams, ApplyResponse, CleanupParams, CleanupResponse, CreateWorkspaceParams, ExecParams,
-    ExecResponse, ShellInput, ShellParams, WorkspaceDiff, WorkspaceView,
+    ApplyParams, ApplyResponse, CleanupParams, CleanupResponse, CreateWorkspaceParams, DestroyParams,
+    ExecParams, ExecResponse, ShellInput, ShellParams, WorkspaceDiff, WorkspaceLosses, WorkspaceView,
 };
 use tokio::sync::mpsc;
 
-use super::problem::{Answer, Body, Problem};
+use super::problem::{Answer, Body, Params, Problem};
 use super::router::Door;
 
 /// Steps of a build that wait for a slow client.
@@ -40,8 +40,16 @@ pub(super) async fn show(State(door): State<Door>, Path(id): Path<String>) -> An
     Ok(Json(door.app.show_workspace(&id).await?))
 }
 
-pub(super) async fn remove(State(door): State<Door>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
-    door.app.delete_workspace(&id).await?;
+pub(super) async fn losses(State(door): State<Door>, Path(id): Path<String>) -> Answer<WorkspaceLosses> {
+    Ok(Json(door.app.workspace_losses(&id).await?))
+}
+
+pub(super) async fn remove(
+    State(door): State<Door>,
+    Path(id): Path<String>,
+    Params(params): Params<DestroyParams>,
+) -> Result<StatusCode, Problem> {
+    door.app.delete_workspace(&id, params).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

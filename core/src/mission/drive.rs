@@ -16,7 +16,7 @@ use super::inbox::look_after;
 use super::keys::named;
 use super::prepare::lend_login;
 use super::stall::Quiet;
-use super::storage::InboxGuard;
+use super::storage::{DiskGuard, InboxGuard};
 use super::{requests, tail};
 use crate::harness::Moment;
 use crate::sandbox::{LimitWatch, SandboxError};
@@ -64,6 +64,8 @@ struct Drive<'a, 'b> {
     again_at: Option<tokio::time::Instant>,
     /// What happens to the inbox.
     inbox: InboxGuard,
+    /// What happens to the workspace's own disk.
+    disk: DiskGuard,
 }
 
 /// How far a requested stop has got.
@@ -100,6 +102,9 @@ pub(super) async fn drive(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Re
         }
     }
     let quiet = Quiet::of(&shared.store, &run).await?;
+    let workspace = row.workspace_id.to_string();
+    let workspace = shared.store.read(move |c| store::find_workspace(c, &workspace)).await?;
+    let disk = workspace.and_then(|workspace| shared.workspaces.disk(&workspace));
     let mut drive = Drive {
         actor,
         protocol: run.plan.stdin_pipe && run.kind == RunKind::Turn,
@@ -118,6 +123,7 @@ pub(super) async fn drive(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Re
         closing: None,
         again_at: None,
         inbox: InboxGuard::new(look_after(shared, row.workspace_id)),
+        disk: DiskGuard::new(disk),
     };
     drive.require_known().await;
     loop {
@@ -246,7 +252,7 @@ impl Drive<'_, '_> {
         self.again_at = None;
         self.check_limits(row, &sandbox).await?;
         self.check_silence(row, &sandbox).await?;
-        self.check_inbox(row, &sandbox).await?;
+        self.check_storage(row, &sandbox).await?;
         if self.run.kind == RunKind::Turn && self.run.plan.stdin_pipe && !self.run.stdin_closed {
             self.actor.answers(&mut self.run, self.codec.as_mut()).await?;
             if self.steers && !self.run.idle && row.stop_reason.is_none() {
@@ -372,8 +378,14 @@ impl Drive<'_, '_> {
         Ok(())
     }
 
-    /// A run that fills the inbox is told of it, and stopped at its quota.
-    async fn check_inbox(&mut self, row: &MissionRow, sandbox: &Live) -> Result<(), StepError> {
+    /// A mission is told of what becomes full; a run that fills the inbox is stopped at its quota.
+    async fn check_storage(&mut self, row: &MissionRow, sandbox: &Live) -> Result<(), StepError> {
+        if let Some(event) = self.disk.look() {
+            let told = move |tx: &mut store::Tx<'_>, row: &mut MissionRow| {
+                store::append_event(tx, row.id, &event).map(drop)
+            };
+            self.actor.update(told).await?;
+        }
         let Some(found) = self.inbox.look(&self.run.id.to_string(), sandbox) else { return Ok(()) };
         if found.fills && row.stop_reason.is_none() {
             self.ask_to_stop(sandbox, Duration::ZERO, &TerminalReason::DiskExceeded.as_str()).await;
@@ -453,6 +465,7 @@ impl Drive<'_, '_> {
         };
         let fallback = self.run.clone();
         let filled = self.inbox.last_look(&self.actor.shared.workspaces).await;
+        let (disk, disk_full) = self.disk.last_look();
         self.actor
             .shared
             .store
@@ -462,6 +475,9 @@ impl Drive<'_, '_> {
                 if let Some(filled) = filled {
                     filled.write(tx, &mut row)?;
                 }
+                if let Some(event) = disk {
+                    store::append_event(tx, id, &event)?;
+                }
                 if turn {
                     let before = row.error.clone();
                     apply::store_piece(tx, &mut row, &mut run, events, snapshot)?;
@@ -469,6 +485,9 @@ impl Drive<'_, '_> {
                     if let Some(text) = text_tail {
                         row.last_message = text.trim_end().to_owned();
                     }
+                }
+                if turn && disk_full && row.last_turn.as_ref().is_some_and(|turn| !turn.success) {
+                    row.stop_reason.get_or_insert(TerminalReason::DiskExceeded.as_str());
                 }
                 if oom > 0 {
                     row.stop_reason.get_or_insert(TerminalReason::MemoryExceeded.as_str());

@@ -207,9 +207,10 @@ async fn make_worktree(
         path: PathBuf::from(row.worktree.clone().unwrap_or_default()),
         name: worktree_name(row.id),
     };
-    let spares = git::Spares::new(
-        actor.shared.workspaces.paths(workspace.spec.forked_from.unwrap_or(workspace.id)).spares,
-    );
+    // They are moved into place, which takes one file system: a fork with a disk of its own cannot have another's.
+    let workspaces = &actor.shared.workspaces;
+    let shared = workspace.spec.forked_from.filter(|_| workspaces.disk(workspace).is_none());
+    let spares = git::Spares::new(workspaces.paths(shared.unwrap_or(workspace.id)).spares);
     let created = blocking(move || {
         let validated = git::validate(&request)?;
         git::create(&validated, Some(&spares))

@@ -1,6 +1,7 @@
 //! What a run's inbox means for it: warnings on the way up, and the end of a run that fills it.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sandboxed_domain::api::{EventBody, StorageFolder, StorageUse};
 use sandboxed_domain::mission::TerminalReason;
@@ -8,8 +9,43 @@ use sandboxed_domain::policy::storage_level;
 use tokio::sync::watch;
 
 use super::inbox::{Inbox, Look};
+use crate::sandbox::disk::Disk;
 use crate::store::{self, MissionRow, StoreError, Tx};
 use crate::workspace::{Live, Workspaces};
+
+/// How often a disk is looked at while its run lives.
+const DISK_PAUSE: Duration = Duration::from_secs(1);
+
+/// One run's view of its workspace's own disk. The kernel bounds that one; here it is only told.
+pub(super) struct DiskGuard {
+    disk: Option<Disk>,
+    looked: Option<Instant>,
+    told: u8,
+}
+
+impl DiskGuard {
+    pub fn new(disk: Option<Disk>) -> Self {
+        Self { disk, looked: None, told: 0 }
+    }
+
+    /// A warning that is due; a look costs one call of the kernel, and is not made with every line of output.
+    pub fn look(&mut self) -> Option<EventBody> {
+        if self.looked.is_some_and(|at| at.elapsed() < DISK_PAUSE) {
+            return None;
+        }
+        self.last_look().0
+    }
+
+    /// The same now, and whether the disk is full.
+    pub fn last_look(&mut self) -> (Option<EventBody>, bool) {
+        let Some(fill) = self.disk.as_ref().and_then(Disk::fill) else { return (None, false) };
+        self.looked = Some(Instant::now());
+        let level = storage_level(fill);
+        let fresh = level.filter(|level| *level > self.told);
+        self.told = fresh.unwrap_or(self.told);
+        (fresh.map(|percent| warning(StorageFolder::Workspace, percent, fill)), level == Some(100))
+    }
+}
 
 /// One run's view of the inbox.
 pub(super) struct InboxGuard {

@@ -244,8 +244,17 @@ fn launch_plan(
         mount_points: plan.mount_points.iter().map(|m| (m.source.clone(), m.target.clone())).collect(),
         cgroups: cgroup.main().procs_paths(),
         argv: plan.argv.clone(),
+        needed: needed(spec),
         network: super::network::plan(spec)?,
     })
+}
+
+/// What of the host the sandbox stands on.
+fn needed(spec: &SandboxSpec) -> Vec<PathBuf> {
+    let own = [&spec.image, &spec.layer, &spec.merged, &spec.control, &spec.runner];
+    let below = own.into_iter().chain(&spec.lowers).chain(spec.binds.iter().map(|bind| &bind.source));
+    // Mounts are known by where they really are.
+    below.map(|path| fs::canonicalize(path).unwrap_or_else(|_| path.clone())).collect()
 }
 
 /// nspawn's only child is the container's PID 1.

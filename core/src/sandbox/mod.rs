@@ -6,12 +6,14 @@
 //! - [`handle`]: runs of either. [`network`]: what a sandbox can reach; [`egress`]: its way out.
 //! - [`cgroup`]: a cgroup for every sandbox and every run, with limits and figures.
 //! - [`image`]: read-only root file systems. [`repository`]: how a repository is made ready to be bound.
+//! - [`disk`]: a file system of its own for a workspace that may only take so much.
 //! - [`fill`]: what lies in a folder that workers write to.
 //! - [`layer`]: frozen layers, which forks begin with.
 //! - [`record`]: what is written down for the next daemon. [`process`]: processes by identity.
 //! - [`runner_path`]: where the runner's program is.
 
 pub mod cgroup;
+pub mod disk;
 pub mod egress;
 pub mod error;
 pub mod fill;

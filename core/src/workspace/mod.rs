@@ -1,6 +1,7 @@
 //! Workspaces: records, directories, and the sandbox that each has while it is used.
 
 mod changes;
+mod disk;
 mod fork;
 mod idle;
 mod images;

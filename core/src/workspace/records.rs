@@ -9,6 +9,7 @@ use sandboxed_domain::api::{ApiError, ErrorCode, SandboxState, WorkspaceKind, Wo
 use sandboxed_domain::sandbox::next_uid_base;
 use uuid::Uuid;
 
+use super::disk::Figures;
 use super::fork::Freezer;
 use super::images::template_name;
 use super::paths::{WorkspacePaths, short};
@@ -36,6 +37,8 @@ pub struct Workspaces {
     pub(super) freezer: Arc<Freezer>,
     pub(super) library: LibraryFolder,
     pub(super) shared: Arc<Shared>,
+    pub(super) figures: Arc<Figures>,
+    pub(super) mounting: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Workspaces {
@@ -57,11 +60,15 @@ impl Workspaces {
         let instance = instance.to_owned();
         let shared = Arc::new(Shared::new(Quotas::from_env()?));
         let (places, freezer) = (Arc::default(), Arc::default());
-        let workspaces =
-            Self { library, data, store, tree, instance, places, programs, images, freezer, shared };
+        let (figures, mounting) = (Arc::default(), Arc::default());
+        #[rustfmt::skip]
+        let workspaces = Self {
+            library, data, store, tree, instance, places, programs, images, freezer, shared, figures, mounting,
+        };
         let global = workspaces.global();
         std::fs::create_dir_all(&global).map_err(|error| io_error(&global, &error))?;
         workspaces.ensure_host().await?;
+        workspaces.mount_disks().await?;
         workspaces.remove_unnamed_layers().await;
         Ok(workspaces)
     }
@@ -145,6 +152,10 @@ impl Workspaces {
                 Ok(row)
             })
             .await?;
+        if let Err(error) = self.mount_disk(&row).await {
+            self.destroy(&row).await?;
+            return Err(error);
+        }
         self.make_directories(row.id)?;
         Ok(row)
     }
@@ -216,7 +227,7 @@ impl Workspaces {
             shared: self.shared_folders(row.id, row.kind),
             inbox: self.paths(row.id).inbox.display().to_string(),
             inbox_use: self.inbox_use(row.id).await,
-            disk_bytes: None,
+            disk_bytes: self.disk_lately(row).await,
             limits: row.spec.limits,
             created_at: row.created_at,
         }
@@ -250,6 +261,7 @@ impl Workspaces {
     /// It runs on, or its files cannot be removed.
     pub async fn destroy(&self, row: &WorkspaceRow) -> Result<(), ApiError> {
         self.stop(row.id).await?;
+        self.remove_disk(row).await?;
         let paths = self.paths(row.id);
         for directory in [paths.root, paths.runs] {
             match tokio::fs::remove_dir_all(&directory).await {

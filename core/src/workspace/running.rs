@@ -302,6 +302,7 @@ impl Workspaces {
         let told = |step: BuildProgress| {
             progress(format!("building the image: {} % {}", step.percent, step.text));
         };
+        self.mount_disk(row).await?;
         let row = &self.take_layers(row).await?;
         let image = self.image_for_start(row, &told).await?;
         let spec = self.spec(row, image)?;

@@ -149,6 +149,7 @@ async fn metrics_are_those_described_and_tell_what_is_there() {
     assert_eq!(value("sandboxed_sh_workspaces{state=\"ready\"}"), 2.0);
     assert!(value("sandboxed_sh_workspace_memory_bytes{workspace=\"one\"}") > 0.0);
     assert!(value("sandboxed_sh_workspace_cpu_seconds_total{workspace=\"one\"}") > 0.0);
+    assert!(value("sandboxed_sh_workspace_disk_bytes{workspace=\"one\"}") > 0.0);
     assert!(value("sandboxed_sh_workspace_processes{workspace=\"one\"}") >= 1.0);
     assert!(value("sandboxed_sh_events_total") > 1.0 && value("sandboxed_sh_disk_free_bytes") > 0.0);
     let name = |line: &str| line.split(['{', ' ']).next().unwrap().to_owned();

@@ -4,6 +4,8 @@
 mod cleaning;
 mod deleting;
 #[cfg(test)]
+mod destroying;
+#[cfg(test)]
 mod doors;
 #[cfg(test)]
 mod missions;

@@ -37,6 +37,9 @@ async fn a_workspace_is_made_started_used_stopped_and_destroyed() {
     );
     let after = http.get(&format!("{SPACES}/one")).await.ok()["disk_bytes"].as_u64().unwrap();
     assert!(after >= before + 3_000_000, "{before} {after}");
+    let listed = http.get(SPACES).await.ok();
+    let listed = listed.as_array().unwrap().iter().find(|view| view["name"] == "one").unwrap();
+    assert!(listed["disk_bytes"].as_u64().unwrap() >= after && listed["state"] == "ready", "{listed}");
     // Each has files of its own, which outlive its sandbox.
     assert_eq!(sh(&http, "echo mine > /root/note").await["exit_code"], 0);
     let other = json!({"argv": ["cat", "/root/note"]});

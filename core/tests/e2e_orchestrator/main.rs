@@ -9,6 +9,7 @@
 )]
 
 mod batches;
+mod disks;
 mod endings;
 mod forks;
 mod inside;

@@ -191,7 +191,12 @@ impl Daemon {
         let client = self.client();
         cancel_all(&client).await;
         for workspace in client.list_workspaces().await.unwrap() {
-            client.stop_workspace(&workspace.id.to_string()).await.unwrap();
+            let id = workspace.id.to_string();
+            client.stop_workspace(&id).await.unwrap();
+            if workspace.limits.disk_bytes.is_some() {
+                // Its disk is mounted for as long as it is there.
+                client.destroy_workspace(&id).await.unwrap();
+            }
         }
         self.stop().await;
     }

@@ -8,7 +8,7 @@ use sandboxed_domain::api::{
     BuildProgress, Caller, CleanupParams, CleanupResponse, CreateMissionParams, CreateWorkspaceParams,
     Decision, EventPage, EventsParams, ExecParams, ExecResponse, HealthResponse, ListMissionsParams,
     MessageParams, MessageResponse, MissionPage, MissionView, ProgressView, QueuedMessage, RequestView,
-    ResumeMissionParams, ShellEvent, ShellInput, ShellParams, WorkspaceDiff, WorkspaceView,
+    ResumeMissionParams, ShellEvent, ShellInput, ShellParams, WorkspaceDiff, WorkspaceLosses, WorkspaceView,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -191,9 +191,19 @@ impl Client {
         self.get(&workspace_path(id, ""), &()).await
     }
 
-    /// `DELETE /api/workspaces/:id`.
+    /// `GET /api/workspaces/:id/losses`.
+    pub async fn workspace_losses(&self, id: &str) -> Result<WorkspaceLosses, ApiError> {
+        self.get(&workspace_path(id, "/losses"), &()).await
+    }
+
+    /// `DELETE /api/workspaces/:id`, as long as nothing is lost.
     pub async fn delete_workspace(&self, id: &str) -> Result<(), ApiError> {
         self.delete(&workspace_path(id, "")).await
+    }
+
+    /// The same whatever is lost.
+    pub async fn destroy_workspace(&self, id: &str) -> Result<(), ApiError> {
+        self.delete(&workspace_path(id, "?yes=true")).await
     }
 
     /// `POST /api/workspaces/:id/shell`; returns when the program at the terminal has ended. `event` hears of its start,

@@ -117,8 +117,7 @@ pub enum EventBody {
     },
     /// The worker reported its outcome by the tool.
     OutcomeReported { outcome: String, summary: String, blocker: Option<String> },
-    /// A place that the mission uses is 80, 95 or 100 percent full; told once on the way up. At 100 percent runs that
-    /// write to it end.
+    /// A place that the mission uses is 80, 95 or 100 percent full; told once on the way up.
     StorageWarning { folder: StorageFolder, percent: u8, used_bytes: u64, quota_bytes: u64 },
     /// Output beyond the stored limit stays in the log file.
     OutputElided { stored_bytes: u64, log_path: String },

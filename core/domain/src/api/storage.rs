@@ -11,6 +11,8 @@ pub enum StorageFolder {
     Global,
     /// A workspace's own inbox.
     Inbox,
+    /// All of a workspace that has a disk of its own.
+    Workspace,
 }
 
 impl StorageFolder {
@@ -19,6 +21,7 @@ impl StorageFolder {
         match self {
             Self::Global => "global",
             Self::Inbox => "inbox",
+            Self::Workspace => "workspace",
         }
     }
 }

@@ -30,7 +30,7 @@ pub enum NetworkMode {
     Allowlist,
 }
 
-/// Limits of a sandbox and of each run in it. Zero or absent: the default.
+/// Limits of a workspace and of each run in it. Zero or absent: the default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
@@ -40,6 +40,22 @@ pub struct Limits {
     pub cpu_millis: Option<u32>,
     /// Processes and threads of one run.
     pub pids: Option<u32>,
+    /// Disk of the workspace in bytes: its layer, missions, worktrees and inbox together. Absent: no limit of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_bytes: Option<u64>,
+}
+
+impl Limits {
+    /// These, and those of `below` where nothing is said.
+    #[must_use]
+    pub fn or(self, below: Self) -> Self {
+        Self {
+            memory_bytes: self.memory_bytes.or(below.memory_bytes),
+            cpu_millis: self.cpu_millis.or(below.cpu_millis),
+            pids: self.pids.or(below.pids),
+            disk_bytes: self.disk_bytes.or(below.disk_bytes),
+        }
+    }
 }
 
 /// `POST /api/workspaces`.
@@ -108,7 +124,8 @@ pub struct WorkspaceView {
     /// How full the inbox is.
     #[serde(default)]
     pub inbox_use: super::StorageUse,
-    /// Bytes on disk of its own layer, missions and worktrees; only where one workspace is asked for.
+    /// Bytes on disk of its own layer, missions, worktrees and inbox; in lists they may be a minute old, or older where
+    /// counting takes long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_bytes: Option<u64>,
     pub created_at: DateTime<Utc>,

@@ -120,11 +120,7 @@ fn merge(mut below: Template, above: Template) -> Template {
     if above.network.is_some() {
         (below.network, below.allow_hosts) = (above.network, above.allow_hosts);
     }
-    below.limits = Limits {
-        memory_bytes: above.limits.memory_bytes.or(below.limits.memory_bytes),
-        cpu_millis: above.limits.cpu_millis.or(below.limits.cpu_millis),
-        pids: above.limits.pids.or(below.limits.pids),
-    };
+    below.limits = above.limits.or(below.limits);
     for (own, more) in
         [(&mut below.clis, above.clis), (&mut below.mcps, above.mcps), (&mut below.skills, above.skills)]
     {
