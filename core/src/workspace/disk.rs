@@ -11,7 +11,7 @@ use super::paths::short;
 use super::records::Workspaces;
 use crate::sandbox::disk::{Disk, missing};
 use crate::sandbox::disk_bytes;
-use crate::store::{self, WorkspaceRow, blocking};
+use crate::store::{self, WorkspaceRow, blocking, make_private};
 
 /// What can be asked for: 64 MiB, in which a sandbox can begin, to 16 TiB.
 const BOUNDS: std::ops::RangeInclusive<u64> = (64 << 20)..=(16 << 40);
@@ -74,6 +74,7 @@ impl Workspaces {
     /// Mounts the workspace's disk, if it has one. Everything of the workspace lies on it, so this comes first.
     pub(super) async fn mount_disk(&self, row: &WorkspaceRow) -> Result<(), ApiError> {
         let (Some(disk), Some(bytes)) = (self.disk(row), wanted(&row.spec.limits)) else { return Ok(()) };
+        make_private(&self.data.join("disks"))?;
         // One at a time: two would make two images.
         let _alone = self.mounting.lock().await;
         blocking(move || disk.ensure(bytes)).await?.map_err(|error| ApiError::from(error).field(FIELD))

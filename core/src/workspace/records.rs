@@ -19,7 +19,7 @@ use crate::harness::Programs;
 use crate::library::{LibraryFolder, LibrarySettings};
 use crate::sandbox::CgroupTree;
 use crate::sandbox::image::ImageStore;
-use crate::store::{self, Store, StoreError, WorkspaceRow, WorkspaceSpec, io_error};
+use crate::store::{self, Store, StoreError, WorkspaceRow, WorkspaceSpec, io_error, make_private};
 
 /// How long runs may take to end when a workspace is stopped.
 const STOP_GRACE: Duration = Duration::from_secs(3);
@@ -66,7 +66,7 @@ impl Workspaces {
             library, data, store, tree, instance, places, programs, images, freezer, shared, figures, mounting,
         };
         let global = workspaces.global();
-        std::fs::create_dir_all(&global).map_err(|error| io_error(&global, &error))?;
+        make_private(&global)?;
         workspaces.ensure_host().await?;
         workspaces.mount_disks().await?;
         workspaces.remove_unnamed_layers().await;

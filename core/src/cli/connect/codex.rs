@@ -20,7 +20,7 @@ const SERVERS: &str = "mcp_servers";
 /// Names of the variables that the server gets from Codex's own environment.
 const ENV_VARS: &str = "env_vars";
 /// Settings of ours that a client or the daemon reads.
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 14] = [
     "SANDBOXED_SH_DATA_DIR",
     "SANDBOXED_SH_HOST",
     "SANDBOXED_SH_PORT",
@@ -30,6 +30,8 @@ const SETTINGS: [&str; 12] = [
     "SANDBOXED_SH_PROGRAM",
     "SANDBOXED_SH_IDLE_STOP_SECONDS",
     "SANDBOXED_SH_MAX_PARALLEL",
+    "SANDBOXED_SH_INBOX_QUOTA_BYTES",
+    "SANDBOXED_SH_GLOBAL_QUOTA_BYTES",
     "SANDBOXED_SH_LOG",
     "SANDBOXED_SH_LOG_FORMAT",
     "SANDBOXED_SH_RUNNER",
