@@ -105,6 +105,7 @@ fn overlay(dir: &Path) -> Result<String, String> {
         mount_points: Vec::new(),
         cgroups: Vec::new(),
         argv: Vec::new(),
+        needed: Vec::new(),
         network: None,
     };
     mount_root(&plan).map_err(told)?;
