@@ -10,6 +10,7 @@
 //! - [`view`]: status, differences, history and worktrees of a repository, for whoever only looks.
 //! - [`remove`], [`merge`]: the two ways a worktree ends; neither loses work, unless somebody says so ([`discard`]).
 //! - [`confine`]: writing among files that workers can change.
+//! - [`Lacking`]: submodules and pointers of Git LFS, which a worktree does not fill.
 //! - [`sample`]: a small repository to try things in.
 //!
 //! Invariants: a worktree exists wholly or not at all; nothing dirty, untracked or unmerged is deleted; no config is
@@ -22,6 +23,7 @@ pub mod confine;
 pub mod diff;
 mod error;
 pub mod facts;
+mod lacking;
 mod lock;
 pub mod merge;
 mod owner;
@@ -41,6 +43,7 @@ pub use confine::write_only_below;
 pub use diff::diff_page;
 pub use error::{GitError, Result};
 pub use facts::facts;
+pub use lacking::{Lacking, Paths};
 pub use merge::{MergeKind, Merged, merge_branch};
 pub use remove::{KeptBecause, Removal, discard, remove, why_kept};
 pub use repository::{RepoInfo, discover, find_repositories};

@@ -1,9 +1,12 @@
 //! Taking a worktree away, if and only if nothing would be lost with it.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use git2::{Oid, Repository};
+use git2::{Index, ObjectType, Oid, Repository, TreeWalkMode, TreeWalkResult};
 
 use super::admin::remove_dir;
 use super::checkout::{Checkout, Head};
@@ -13,6 +16,9 @@ use super::refs;
 use super::repository::confined;
 use super::status::status;
 use super::worktree::move_into_place;
+
+/// Mode of a submodule in trees and indexes.
+const GITLINK: u32 = 0o160_000;
 
 /// Why a worktree was left alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +33,7 @@ pub enum KeptBecause {
     InProgress(&'static str),
     /// Somebody locked it (`git worktree lock`), or a git is at work in it.
     Locked,
-    /// It has submodules, whose own commits cannot be judged from here.
+    /// It has something in submodules, or changed them: what lies there cannot be judged from here.
     Submodules,
     /// It could not be read well enough to be sure; the reason.
     Unsure(String),
@@ -139,10 +145,12 @@ fn judge(checkout: &Checkout, branch: &str) -> Result<(Option<KeptBecause>, Opti
     }
     let fail = |e| GitError::git("reading the worktree", &checkout.workdir, e);
     let index = checkout.repo.index().map_err(fail)?;
-    if checkout.gitdir.join("modules").exists() || index.iter().any(|e| e.mode == 0o160_000) {
+    let head = checkout.head()?;
+    if checkout.gitdir.join("modules").exists()
+        || !submodules_untouched(checkout, &index, &head).map_err(fail)?
+    {
         return stay(KeptBecause::Submodules);
     }
-    let head = checkout.head()?;
     let status = status(checkout, &head)?;
     if !status.dirty.is_empty() {
         return stay(KeptBecause::Dirty(status.dirty.len()));
@@ -157,6 +165,39 @@ fn judge(checkout: &Checkout, branch: &str) -> Result<(Option<KeptBecause>, Opti
         0 => Ok((None, oid)),
         commits => stay(KeptBecause::Unmerged(commits)),
     }
+}
+
+/// Whether the index has the submodules of HEAD and no others, and their directories are empty, as they were made.
+fn submodules_untouched(
+    checkout: &Checkout,
+    index: &Index,
+    head: &Head,
+) -> std::result::Result<bool, git2::Error> {
+    let staged: BTreeMap<Vec<u8>, Oid> =
+        index.iter().filter(|e| e.mode == GITLINK).map(|e| (e.path, e.id)).collect();
+    let mut committed = BTreeMap::new();
+    if let Some(oid) = head.oid {
+        let tree = checkout.repo.find_commit(oid)?.tree()?;
+        if staged.is_empty() && tree.get_name(".gitmodules").is_none() {
+            return Ok(true);
+        }
+        tree.walk(TreeWalkMode::PreOrder, |directory, entry| {
+            if entry.kind() == Some(ObjectType::Commit) {
+                committed.insert([directory.as_bytes(), entry.name_bytes()].concat(), entry.id());
+            }
+            TreeWalkResult::Ok
+        })?;
+    }
+    let empty = |path: &Vec<u8>| {
+        let path = checkout.workdir.join(OsStr::from_bytes(path));
+        match fs::symlink_metadata(&path) {
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+            Ok(found) => {
+                found.is_dir() && fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_none())
+            }
+        }
+    };
+    Ok(staged == committed && staged.keys().all(empty))
 }
 
 /// How many commits of the branch and of HEAD no other reference has.

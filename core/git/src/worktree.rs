@@ -12,6 +12,7 @@ use git2::{ErrorCode, ObjectType, Oid, Repository};
 
 use super::admin::{self, Entry, Found, Marker};
 use super::error::{GitError, Result};
+use super::lacking::{Lacking, lacking};
 use super::lock::RepoLock;
 use super::populate::{Source, populate};
 use super::refs;
@@ -76,6 +77,8 @@ pub struct CreatedWorktree {
     pub base_oid: String,
     /// How it was made.
     pub route: Route,
+    /// What its commit speaks of and it does not have.
+    pub lacking: Lacking,
 }
 
 /// Checks a request without changing anything.
@@ -213,7 +216,9 @@ fn create_here(validated: &Validated, marker: Marker, spares: Option<&Spares>) -
         Ok(route) => {
             entry.finish()?;
             let WorktreeRequest { path, branch, .. } = validated.request.clone();
-            Ok(CreatedWorktree { path, branch, base_oid: validated.base.to_string(), route })
+            // It is whole by now; what cannot be read here is told by whoever needs it.
+            let lacking = lacking(&repo, validated.base).unwrap_or_default();
+            Ok(CreatedWorktree { path, branch, base_oid: validated.base.to_string(), route, lacking })
         }
         Err(e) => {
             let _guard = lock.acquire()?;

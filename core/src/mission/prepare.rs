@@ -218,11 +218,31 @@ async fn make_worktree(
     .await?
     .map_err(|error| StepError::Mission(git_error(error)))?;
     Ok(actor
-        .update(move |_, row| {
+        .update(move |tx, row| {
+            if let Some(message) = lacks(&created.lacking, row.repo.as_deref().unwrap_or_default()) {
+                let code = "worktree_incomplete".to_owned();
+                store::append_event(tx, row.id, &EventBody::Error { code, message })?;
+            }
             row.base_oid = Some(created.base_oid);
             Ok(())
         })
         .await?)
+}
+
+/// What a worker and its boss should know of a worktree that is not all of its commit.
+fn lacks(lacking: &git::Lacking, repo: &str) -> Option<String> {
+    let git::Lacking { submodules, lfs } = lacking;
+    let mut parts = Vec::new();
+    if submodules.count > 0 {
+        parts.push(format!(
+            "submodules are empty directories ({}); where {repo} has their files, they can be copied from there",
+            submodules.named()
+        ));
+    }
+    if lfs.count > 0 {
+        parts.push(format!("files of Git LFS are pointers, not their contents ({})", lfs.named()));
+    }
+    (!lacking.is_empty()).then(|| format!("the worktree is not all of its commit: {}", parts.join("; ")))
 }
 
 /// Name of a mission's worktree entry in its repository.

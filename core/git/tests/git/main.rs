@@ -9,6 +9,8 @@ mod fixture;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod lacking;
+#[cfg(test)]
 mod merging;
 #[cfg(test)]
 mod parallel;
