@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use sandboxed_domain::api::{ApiError, Caller, ErrorCode, PermissionMode};
+use sandboxed_domain::api::{ApiError, Caller, CreateWorkspaceParams, ErrorCode, PermissionMode};
 use uuid::Uuid;
 
 use super::App;
 use crate::git;
-use crate::store::{self, MissionRow, WorkspaceRow, WorkspaceSpec};
+use crate::store::{self, MissionRow, WorkspaceRow};
 
 /// By which door a call came.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,9 +98,9 @@ impl App {
         let binds = root.iter().map(|root| root.display().to_string()).collect();
         let label =
             root.as_deref().and_then(Path::file_name).and_then(|n| n.to_str()).unwrap_or("boss").to_owned();
-        self.workspaces
-            .create(&label, WorkspaceSpec { binds, ..WorkspaceSpec::default() }, Some(boss.to_owned()))
-            .await
+        let spec =
+            self.workspace_spec(&CreateWorkspaceParams { binds, ..CreateWorkspaceParams::default() })?;
+        self.workspaces.create(&label, spec, Some(boss.to_owned())).await
     }
 
     /// Top of the repository that holds a directory of the host; none when there is none.

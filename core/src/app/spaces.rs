@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use sandbox_runner::protocol::{EXIT_FILE, ExitRecord, STDERR_FILE};
 use sandboxed_domain::api::{
-    ApiError, BuildProgress, CreateWorkspaceParams, ErrorCode, ExecParams, ExecResponse, WorkspaceKind,
-    WorkspaceView,
+    ApiError, BuildProgress, BuildState, CreateWorkspaceParams, ErrorCode, ExecParams, ExecResponse,
+    WorkspaceKind, WorkspaceView,
 };
 use sandboxed_domain::policy::{self, cut_middle};
 use sandboxed_domain::sandbox::DEFAULT_TEMPLATE;
@@ -17,7 +17,7 @@ use crate::harness::DEFAULT_PATH;
 use crate::sandbox::RunRequest;
 use crate::store::blocking;
 use crate::store::{self, WorkspaceRow, WorkspaceSpec, io_error};
-use crate::workspace::{Live, network_env, run_limits};
+use crate::workspace::{Live, log_tail, network_env, run_limits};
 
 /// Seconds of an exec when nobody says, and at most.
 const EXEC_SECONDS: (u64, u64) = (60, 3600);
@@ -57,7 +57,7 @@ impl App {
     }
 
     /// What is asked for, and what the template says where nothing is.
-    fn workspace_spec(&self, params: &CreateWorkspaceParams) -> Result<WorkspaceSpec, ApiError> {
+    pub(super) fn workspace_spec(&self, params: &CreateWorkspaceParams) -> Result<WorkspaceSpec, ApiError> {
         let template = self.workspaces.template(params.template.as_deref().unwrap_or(DEFAULT_TEMPLATE))?;
         let (network, allow_hosts) = match params.network {
             Some(network) => (network, params.allow_hosts.clone()),
@@ -80,6 +80,7 @@ impl App {
             lowers: Vec::new(),
             frozen: None,
             forked_from: None,
+            failed_build: None,
         })
     }
 
@@ -91,7 +92,13 @@ impl App {
         let row = self.workspace(id).await?;
         // Counted now, for the view to find.
         self.workspaces.disk_now(&row).await;
-        Ok(self.workspaces.view(&row).await)
+        let mut view = self.workspaces.view(&row).await;
+        if let Some(build) = view.build.as_mut().filter(|build| build.state == BuildState::Failed)
+            && let Some(log) = build.log.clone()
+        {
+            build.log_tail = blocking(move || log_tail(Path::new(&log))).await?;
+        }
+        Ok(view)
     }
 
     /// Starts its sandbox; builds the image first where it is missing.

@@ -3,8 +3,8 @@
 use std::path::absolute;
 
 use sandboxed_domain::api::{
-    ApiError, ApplyParams, CreateWorkspaceParams, ExecParams, ExecResponse, LayerChange, LayerChangeKind,
-    Limits, NetworkMode, SandboxState, WorkspaceKind, WorkspaceView,
+    ApiError, ApplyParams, BuildState, CreateWorkspaceParams, ExecParams, ExecResponse, LayerChange,
+    LayerChangeKind, Limits, NetworkMode, SandboxState, WorkspaceKind, WorkspaceView,
 };
 
 use super::args::{NetworkArg, WorkspaceCreateArgs, WorkspaceExecArgs, WorkspaceVerb};
@@ -44,7 +44,7 @@ pub(super) async fn run(verb: WorkspaceVerb) -> Outcome {
         }
         WorkspaceVerb::Build { workspace } => {
             let say = |progress: sandboxed_domain::api::BuildProgress| {
-                out::say(&format!("{:>3} %  {}", progress.percent, progress.text));
+                out::say(&format!("{:>3} %  {}", progress.percent, progress.line()));
             };
             said("built", &client.build_workspace(&workspace, say).await?);
         }
@@ -229,7 +229,32 @@ fn show(view: &WorkspaceView, format: Format) -> Result<(), ApiError> {
         ("inbox", format!("{}, {} of {}", view.inbox, size(fill.used_bytes), size(fill.quota_bytes))),
         ("binds", view.binds.join(" ")),
     ];
-    out::raw(&out::table(&rows.map(|(name, value)| vec![name.to_owned(), value])))
+    let rows: Vec<_> = rows.into_iter().chain(build_rows(view)).collect();
+    out::raw(&out::table(
+        &rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect::<Vec<_>>(),
+    ))?;
+    match view.build.as_ref().and_then(|build| build.log_tail.as_deref()) {
+        Some(tail) => out::raw(&format!("\n{}\n", tail.trim_end())),
+        None => Ok(()),
+    }
+}
+
+/// The build that is under way, or that failed.
+fn build_rows(view: &WorkspaceView) -> Vec<(&'static str, String)> {
+    let Some(build) = &view.build else { return Vec::new() };
+    let how = match (build.state, &build.progress) {
+        (BuildState::Building, Some(step)) => format!("{} %, {}", step.percent, step.line()),
+        (BuildState::Building, None) => "under way".to_owned(),
+        (BuildState::Failed, _) => {
+            let when = build.failed_at.map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
+            format!("failed {}", when.unwrap_or_default())
+        }
+    };
+    vec![
+        ("build", how),
+        ("build image", build.image.clone().unwrap_or_else(dash)),
+        ("build log", build.log.clone().unwrap_or_else(dash)),
+    ]
 }
 
 #[cfg(test)]

@@ -226,9 +226,15 @@ fn io_code(error: &io::Error) -> ErrorCode {
 
 impl From<SandboxError> for ApiError {
     fn from(error: SandboxError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&SandboxError> for ApiError {
+    fn from(error: &SandboxError) -> Self {
         // The sources carry the kernel's own word.
         let mut message = error.to_string();
-        let mut source = std::error::Error::source(&error);
+        let mut source = std::error::Error::source(error);
         while let Some(inner) = source {
             let text = inner.to_string();
             if !message.contains(&text) {

@@ -42,6 +42,20 @@ pub struct WorkspaceSpec {
     /// The workspace whose state this one began with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forked_from: Option<Uuid>,
+    /// The last build of its image, if it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_build: Option<FailedBuild>,
+}
+
+/// A build that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedBuild {
+    /// The image that was to be made; none where the template says nothing that could be one.
+    pub image: Option<String>,
+    /// Why.
+    pub error: String,
+    /// When.
+    pub failed_at: DateTime<Utc>,
 }
 
 /// One workspace.

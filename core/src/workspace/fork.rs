@@ -49,6 +49,7 @@ pub fn fork_of(parent: &WorkspaceRow) -> Result<WorkspaceRow, ApiError> {
             forked_from: Some(parent.id),
             lowers: Vec::new(),
             frozen: None,
+            failed_build: None,
             ..parent.spec.clone()
         },
         uid_base: None,

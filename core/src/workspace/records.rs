@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::disk::Figures;
 use super::fork::Freezer;
-use super::images::template_name;
+use super::images::{Builds, template_name};
 use super::paths::{WorkspacePaths, short};
 use super::running::{Live, Places};
 use super::shared::{Quotas, Shared};
@@ -34,6 +34,7 @@ pub struct Workspaces {
     pub(super) places: Arc<Places>,
     pub(super) programs: Programs,
     pub(super) images: Arc<ImageStore>,
+    pub(super) builds: Arc<Builds>,
     pub(super) freezer: Arc<Freezer>,
     pub(super) library: LibraryFolder,
     pub(super) shared: Arc<Shared>,
@@ -59,16 +60,21 @@ impl Workspaces {
         let library = LibraryFolder::open(&data, LibrarySettings::from_env(&data)?)?;
         let instance = instance.to_owned();
         let shared = Arc::new(Shared::new(Quotas::from_env()?));
-        let (places, freezer) = (Arc::default(), Arc::default());
+        let (places, freezer, builds) = (Arc::default(), Arc::default(), Arc::default());
         let (figures, mounting) = (Arc::default(), Arc::default());
         #[rustfmt::skip]
         let workspaces = Self {
-            library, data, store, tree, instance, places, programs, images, freezer, shared, figures, mounting,
+            library, data, store, tree, instance, places, programs, images, builds, freezer, shared, figures,
+            mounting,
         };
         let global = workspaces.global();
         make_private(&global)?;
         workspaces.ensure_host().await?;
         workspaces.mount_disks().await?;
+        let images = Arc::clone(&workspaces.images);
+        // Takes as long as files take to be removed, and nothing waits for it: a build of the same image waits for its
+        // lock. It may end with the daemon; the next one goes on.
+        tokio::spawn(async move { images.clear_interrupted().await });
         workspaces.remove_unnamed_layers().await;
         Ok(workspaces)
     }
@@ -203,8 +209,11 @@ impl Workspaces {
 
     /// A workspace as the API shows it.
     pub async fn view(&self, row: &WorkspaceRow) -> WorkspaceView {
-        let live = self.running(row.id).await;
-        let state = match (&live, &row.error) {
+        let live = self.seen(row.id).await;
+        let build = self.build_of(row);
+        let failed = build.as_ref().and_then(|build| build.error.clone());
+        let error = row.error.clone().or(failed);
+        let state = match (&live, &error) {
             (Some(live), _) if live.busy().await => SandboxState::Busy,
             (Some(_), _) => SandboxState::Ready,
             (None, Some(_)) => SandboxState::Error,
@@ -215,7 +224,7 @@ impl Workspaces {
             name: row.name.clone(),
             kind: row.kind,
             state,
-            detail: row.error.clone().filter(|_| live.is_none()),
+            detail: error.filter(|_| live.is_none()),
             root: self.paths(row.id).root.display().to_string(),
             image: row.spec.image.clone().filter(|_| row.kind == WorkspaceKind::Container),
             template: (row.kind == WorkspaceKind::Container).then(|| template_name(row).to_owned()),
@@ -228,6 +237,7 @@ impl Workspaces {
             inbox: self.paths(row.id).inbox.display().to_string(),
             inbox_use: self.inbox_use(row.id).await,
             disk_bytes: self.disk_lately(row).await,
+            build,
             limits: row.spec.limits,
             created_at: row.created_at,
         }

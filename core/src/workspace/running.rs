@@ -219,6 +219,11 @@ impl Places {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
+    /// Whether it ran when it was last looked at.
+    fn is_used(&self, id: Uuid) -> bool {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id)
+    }
+
     pub(super) async fn running(&self, workspaces: &Workspaces, id: Uuid) -> Option<Arc<Live>> {
         let slot = self.slot(id);
         let mut place = slot.lock().await;
@@ -254,6 +259,20 @@ async fn adopt(workspaces: &Workspaces, id: Uuid, place: &mut Option<Arc<Live>>)
 }
 
 impl Workspaces {
+    /// The live sandbox for who only looks: nobody waits for an image that a start is making.
+    pub(super) async fn seen(&self, id: Uuid) -> Option<Arc<Live>> {
+        let slot = self.places.slot(id);
+        let mut place = match slot.try_lock() {
+            Ok(place) => place,
+            Err(_) if self.places.is_used(id) => slot.lock().await,
+            Err(_) => tokio::select! {
+                place = slot.lock() => place,
+                () = self.builds.begun(id) => return None,
+            },
+        };
+        adopt(self, id, &mut place).await
+    }
+
     /// The workspace's sandbox, started if it does not run. `progress` hears of an image build.
     ///
     /// # Errors
@@ -300,7 +319,7 @@ impl Workspaces {
                 .hint("run `sandboxed-sh doctor`"));
         };
         let told = |step: BuildProgress| {
-            progress(format!("building the image: {} % {}", step.percent, step.text));
+            progress(format!("building the image: {} % {}", step.percent, step.line()));
         };
         self.mount_disk(row).await?;
         let row = &self.take_layers(row).await?;

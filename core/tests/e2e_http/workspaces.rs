@@ -96,9 +96,12 @@ async fn a_template_is_an_image_an_environment_a_network_and_limits() {
     let write = |text: &str| std::fs::write(templates.join("greeter.toml"), text).unwrap();
     write(
         "extends = \"minimal\"\npackages = [\"hello\"]\nnetwork = \"none\"\nlimits = { pids = 99 }\n\
-         env = { GREETING = \"Hi\" }\n\
-         init_script = \"id -u > /etc/made; grep -c : /proc/net/dev > /etc/devices\"\n",
+         env = { GREETING = \"Hi\" }\ninit_scripts = [\"made\"]\n\
+         init_script = \"grep -c : /proc/net/dev > /etc/devices\"\n",
     );
+    let scripts = daemon.data().join("library/init-scripts");
+    std::fs::create_dir_all(&scripts).unwrap();
+    std::fs::write(scripts.join("made.sh"), "#!/bin/sh\nid -u > /etc/made\nexit 0\n").unwrap();
     for name in ["one", "two"] {
         let made = http.post(SPACES, json!({"name": name, "template": "greeter"})).await.ok();
         assert_eq!((&made["network"], &made["limits"]["pids"]), (&json!("none"), &json!(99)), "{made}");
@@ -111,17 +114,134 @@ async fn a_template_is_an_image_an_environment_a_network_and_limits() {
     let other = http.post(&format!("{SPACES}/two/start"), json!({})).await.ok();
     assert_eq!(http.get(&format!("{SPACES}/two")).await.ok()["image"], image, "{other}");
 
-    // A template that changes changes nothing by itself, and one that cannot be built takes nothing away.
-    write("extends = \"minimal\"\npackages = [\"no-such-package-anywhere\"]\n");
+    assert_eq!(sh(&http, "echo mine > /root/note").await["exit_code"], 0);
+
+    // A template that changes changes nothing by itself. Built, it is another image, from the next start on, under the
+    // same workspace and its files.
+    write("extends = \"minimal\"\npackages = [\"hello\"]\n");
     let built = http.post(&format!("{SPACES}/one/build"), json!({})).await;
-    let last: Value = serde_json::from_str(built.text.lines().last().unwrap()).unwrap();
-    assert_eq!(last["code"], "sandbox_failed", "{}", built.text);
+    let one: Value = serde_json::from_str(built.text.lines().last().unwrap()).unwrap();
+    assert!(one["image"] != image && one["build"] == Value::Null, "{}", built.text);
+    assert_eq!(
+        sh(&http, "cat /etc/made /root/note").await["stdout"],
+        "0\nmine\n",
+        "what runs goes on as it is"
+    );
     http.post(&format!("{SPACES}/one/stop"), json!({})).await.ok();
-    assert_eq!(sh(&http, "hello -g again").await["stdout"], "again\n");
-    assert_eq!(http.get(&format!("{SPACES}/one")).await.ok()["image"], image);
+    let said = sh(&http, "hello -g new; cat /root/note; cat /etc/made").await;
+    assert_eq!((&said["stdout"], &said["exit_code"]), (&json!("new\nmine\n"), &json!(1)), "{said}");
+    assert_eq!(http.get(&format!("{SPACES}/two")).await.ok()["image"], image, "the other one keeps its own");
     let unknown = json!({"name": "three", "template": "nowhere"});
     http.post(SPACES, unknown).await.problem(400, "invalid_argument", Some("template"));
     daemon.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_fails_takes_nothing_and_is_an_error_with_its_log_until_one_succeeds() {
+    let mut daemon = Daemon::start().await;
+    let http = Http::new(daemon.settings());
+    http.post(SPACES, json!({"name": "one"})).await.ok();
+    let image = http.post(&format!("{SPACES}/one/start"), json!({})).await.ok()["image"].clone();
+    let templates = daemon.data().join("library/templates");
+    std::fs::create_dir_all(&templates).unwrap();
+    // Goes before the built-in one.
+    let minimal = templates.join("minimal.toml");
+    std::fs::write(&minimal, "packages = [\"no-such-package-anywhere\"]\n").unwrap();
+    let built = http.post(&format!("{SPACES}/one/build"), json!({})).await;
+    let last: Value = serde_json::from_str(built.text.lines().last().unwrap()).unwrap();
+    assert_eq!(last["code"], "sandbox_failed", "{}", built.text);
+    // What runs goes on; the failure is seen all the same, and stays when nothing runs and after a restart.
+    let one = http.get(&format!("{SPACES}/one")).await.ok();
+    assert_eq!((&one["state"], &one["build"]["state"]), (&json!("ready"), &json!("failed")), "{one}");
+    http.post(&format!("{SPACES}/one/stop"), json!({})).await.ok();
+    daemon.restart().await;
+    let one = http.get(&format!("{SPACES}/one")).await.ok();
+    assert_eq!((&one["state"], &one["image"]), (&json!("error"), &image), "{one}");
+    assert!(one["detail"].as_str().unwrap().contains("building the image failed"), "{one}");
+    let log = std::fs::read_to_string(one["build"]["log"].as_str().unwrap()).unwrap();
+    let tail = one["build"]["log_tail"].as_str().unwrap();
+    assert!(tail.contains("no-such-package-anywhere") && log.ends_with(tail), "{tail}");
+    let listed = http.get(SPACES).await.ok();
+    assert_eq!((&listed[1]["state"], &listed[1]["build"]["log_tail"]), (&json!("error"), &Value::Null));
+    assert_eq!(sh(&http, "echo still").await["stdout"], "still\n", "it has its image");
+    http.post(&format!("{SPACES}/one/stop"), json!({})).await.ok();
+    std::fs::remove_file(&minimal).unwrap();
+    let built = http.post(&format!("{SPACES}/one/build"), json!({})).await;
+    let one: Value = serde_json::from_str(built.text.lines().last().unwrap()).unwrap();
+    assert_eq!((&one["build"], &one["state"]), (&Value::Null, &json!("stopped")), "{}", built.text);
+    daemon.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_ends_with_its_daemon_and_leaves_nothing_half_done() {
+    let mut daemon = Daemon::start().await;
+    // Images of its own, so that there is something to build.
+    let images = daemon.data().join("images");
+    std::fs::remove_file(&images).unwrap();
+    std::fs::create_dir(&images).unwrap();
+    let http = Http::new(daemon.settings());
+    http.post(SPACES, json!({"name": "one"})).await.ok();
+    let client = daemon.client();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let building =
+        tokio::spawn(async move { client.build_workspace("one", |step| drop(tell.send(step))).await });
+    let step = tokio::time::timeout(std::time::Duration::from_secs(60), told.recv()).await.unwrap().unwrap();
+    assert!(step.percent < 100, "{step:?}");
+    let one = http.get(&format!("{SPACES}/one")).await.ok();
+    assert_eq!((&one["state"], &one["build"]["state"]), (&json!("stopped"), &json!("building")), "{one}");
+    let id = one["build"]["image"].as_str().unwrap().to_owned();
+    daemon.kill9();
+    let error = building.await.unwrap().unwrap_err();
+    assert_eq!(error.code, sandboxed_domain::api::ErrorCode::DaemonUnreachable, "{error}");
+    let lock = images.join(format!("{id}.lock"));
+    ended(&lock).await;
+    let left = images.join(format!("{id}.build"));
+    let gone = emptied(left.clone());
+    daemon.restart().await;
+    gone.await;
+    assert!(left.join("build.log").exists());
+    let one = http.get(&format!("{SPACES}/one")).await.ok();
+    assert_eq!(
+        (&one["state"], &one["image"], &one["build"]),
+        (&json!("stopped"), &Value::Null, &Value::Null)
+    );
+    // A start builds as well, and whoever looks meanwhile does not wait for it.
+    let client = daemon.client();
+    let starting = tokio::spawn(async move { client.start_workspace("one").await });
+    let begun = async {
+        loop {
+            let one = http.get(&format!("{SPACES}/one")).await.ok();
+            if one["build"]["state"] == "building" {
+                break one;
+            }
+        }
+    };
+    let one = tokio::time::timeout(std::time::Duration::from_secs(60), begun).await.unwrap();
+    assert_eq!((&one["state"], &one["build"]["image"]), (&json!("stopped"), &json!(id)), "{one}");
+    daemon.kill9();
+    starting.await.unwrap().unwrap_err();
+    ended(&lock).await;
+    daemon.restart().await;
+    daemon.finish().await;
+}
+
+/// Waits until no process of a build lives: all of them hold its lock.
+async fn ended(lock: &std::path::Path) {
+    let lock = std::fs::File::open(lock).unwrap();
+    let free = tokio::task::spawn_blocking(move || lock.lock().map(|()| drop(lock)));
+    tokio::time::timeout(std::time::Duration::from_secs(60), free).await.unwrap().unwrap().unwrap();
+}
+
+/// Waits until no root file system is in the directory of a build, told by the kernel.
+async fn emptied(dir: std::path::PathBuf) {
+    let gone = tokio::task::spawn_blocking(move || {
+        let mut inotify = inotify::Inotify::init().unwrap();
+        inotify.watches().add(&dir, inotify::WatchMask::DELETE).unwrap();
+        while dir.join("rootfs").exists() {
+            inotify.read_events_blocking(&mut [0; 4096]).unwrap();
+        }
+    });
+    tokio::time::timeout(std::time::Duration::from_secs(60), gone).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

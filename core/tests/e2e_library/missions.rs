@@ -121,3 +121,25 @@ async fn the_built_in_workspace_server_serves_who_selects_it() {
     }
     stage.finish().await;
 }
+
+/// A template's word holds for every mission of its workspaces: here it is the default one's, with the packages of the
+/// built-in one, so that its image is there.
+#[tokio::test]
+async fn a_template_gives_skills_servers_and_an_environment() {
+    let made = json!({"path": "made.txt", "content": "by a tool\n"});
+    let steps = [Step::mcp("workspace-mcp", "write_file", made), report("DONE", "ok"), Step::text("Done.")];
+    let stage = Stage::new(&[&CLAUDECODE], Script::default().scenario("s", steps)).await;
+    let client = stage.daemon.client();
+    write(&client, "skills/origami/SKILL.md", SKILL).await;
+    let other = SKILL.replace("origami", "knots").replace("Folds paper into cranes", "Ties ropes");
+    write(&client, "skills/knots/SKILL.md", &other).await;
+    let template = "packages = [\"bash\", \"ca-certificates\", \"git\", \"procps\"]\n\
+                    skills = [\"origami\"]\nmcps = [\"workspace\"]\nenv = { GREETING = \"Hi\" }\n";
+    assert_eq!(write(&client, "templates/minimal.toml", template).await.problems, []);
+    let check = json!({"verification_command": "test \"$GREETING\" = Hi && test -f made.txt"});
+    let record = stage.run(CLAUDECODE.worker_with("go [[s]]", check)).await;
+    assert_eq!(end_of(&record), (S::Completed, Some(R::Done)), "{record:#?}");
+    let first = stage.conversation("s/0").await;
+    assert!(first.contains("Folds paper into cranes") && !first.contains("Ties ropes"), "{first}");
+    stage.finish().await;
+}

@@ -5,20 +5,17 @@ use sandboxed_domain::api::{ApiError, BuildProgress, ErrorCode, WorkspaceView};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::failure::from_transport;
-
 /// A longer line is none of ours.
 const MAX_LINE: usize = 1 << 20;
 
 /// Reads the answer to its end.
 pub(super) async fn follow(
     response: reqwest::Response,
-    target: &str,
     mut progress: impl FnMut(BuildProgress),
 ) -> Result<WorkspaceView, ApiError> {
     let chunks = response.bytes_stream().map(|chunk| match chunk {
         Ok(bytes) => Ok(bytes.to_vec()),
-        Err(error) => Err(ApiError::from(from_transport(&error, target))),
+        Err(error) => Err(went_away(&format!(": {}", cause(&error)))),
     });
     read(std::pin::pin!(chunks), &mut progress).await
 }
@@ -41,10 +38,21 @@ async fn read(
         }
     }
     // The last line may come without its end.
-    take(&pending, progress)?.ok_or_else(|| {
-        ApiError::new(ErrorCode::DaemonUnreachable, "the daemon went away during the build")
-            .hint("call it again: what was built is kept")
-    })
+    take(&pending, progress)?.ok_or_else(|| went_away(""))
+}
+
+fn went_away(why: &str) -> ApiError {
+    ApiError::new(ErrorCode::DaemonUnreachable, format!("the daemon went away during the build{why}"))
+        .hint("call it again: images that were built are kept")
+}
+
+/// The innermost of an error's causes, which says what happened.
+fn cause(error: &dyn std::error::Error) -> String {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
 }
 
 /// The workspace if this line holds it.

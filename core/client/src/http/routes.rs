@@ -251,7 +251,7 @@ impl Client {
     ) -> Result<WorkspaceView, ApiError> {
         let request = self.request(Method::POST, &workspace_path(id, "/build"))?.json(&json!({}));
         let response = self.send(request, Limit::Open).await?;
-        super::build::follow(response, &self.settings().endpoint.to_string(), progress).await
+        super::build::follow(response, progress).await
     }
 
     /// `POST /api/workspaces/:id/start`; builds the image first where it is missing.

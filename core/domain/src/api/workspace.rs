@@ -87,7 +87,7 @@ pub enum SandboxState {
     Ready,
     /// Running with at least one run.
     Busy,
-    /// Could not be started; `detail` says why.
+    /// Could not be started, or its image not be built; `detail` says why.
     Error,
 }
 
@@ -128,7 +128,45 @@ pub struct WorkspaceView {
     /// counting takes long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_bytes: Option<u64>,
+    /// Its image while it is built, or why that failed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<WorkspaceBuild>,
     pub created_at: DateTime<Utc>,
+}
+
+/// Where a build is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BuildState {
+    /// It is being made.
+    Building,
+    /// It could not be made. The workspace keeps the image that it has, if it has one.
+    Failed,
+}
+
+/// The build of a workspace's image that is under way, else the last one if it failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkspaceBuild {
+    /// Where it is.
+    pub state: BuildState,
+    /// The image that was to be made; none where its template says nothing that could be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// How far it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<BuildProgress>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// When it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<DateTime<Utc>>,
+    /// File with everything that the builder printed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+    /// Its end when it failed; only where one workspace is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_tail: Option<String>,
 }
 
 /// What a sandbox uses, all of its runs together.
@@ -145,13 +183,51 @@ pub struct WorkspaceUsage {
 }
 
 /// One line of the answer of `POST /api/workspaces/:id/build`. The last line is the workspace, or the error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BuildProgress {
     /// How much of the image is there, 0 to 100.
     pub percent: u8,
     /// What is being done.
     pub text: String,
+    /// Packages that are installed.
+    #[serde(default)]
+    pub packages_done: u32,
+    /// Of how many; 0 before that is known. They are counted in two parts, so it grows once.
+    #[serde(default)]
+    pub packages_total: u32,
+    /// Bytes of packages that were fetched.
+    #[serde(default)]
+    pub bytes_done: u64,
+    /// Of how many; as with packages.
+    #[serde(default)]
+    pub bytes_total: u64,
+    /// How long the rest takes if it goes on like this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<u64>,
+}
+
+impl BuildProgress {
+    /// Something that is not counted.
+    pub fn of(percent: u8, text: impl Into<String>) -> Self {
+        Self { percent, text: text.into(), ..Self::default() }
+    }
+
+    /// What is being done, with the figures that are known.
+    pub fn line(&self) -> String {
+        let mut parts = vec![self.text.clone()];
+        if self.packages_total > 0 {
+            parts.push(format!("{} of {} packages", self.packages_done, self.packages_total));
+        }
+        if self.bytes_total > 0 {
+            let tenths = |bytes: u64| format!("{}.{}", bytes / 1_000_000, bytes / 100_000 % 10);
+            parts.push(format!("{} of {} MB", tenths(self.bytes_done), tenths(self.bytes_total)));
+        }
+        if let Some(seconds) = self.seconds_left {
+            parts.push(format!("{seconds} s left"));
+        }
+        parts.join(", ")
+    }
 }
 
 /// `POST /api/workspaces/:id/exec`.
@@ -351,4 +427,18 @@ pub struct BackendStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "super::Effort")]
     pub default_effort: Option<super::Effort>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_told_with_the_figures_that_are_known() {
+        let mut step = BuildProgress::of(40, "downloading libc6");
+        assert_eq!(step.line(), "downloading libc6");
+        (step.packages_done, step.packages_total, step.seconds_left) = (3, 120, Some(20));
+        (step.bytes_done, step.bytes_total) = (2_759_000, 55_200_000);
+        assert_eq!(step.line(), "downloading libc6, 3 of 120 packages, 2.7 of 55.2 MB, 20 s left");
+    }
 }

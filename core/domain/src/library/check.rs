@@ -8,7 +8,7 @@ use super::problem::toml;
 use super::profile::profile;
 use super::{LibraryKind, NAME_RULE, Problem, Profile, SourceFile, is_name, mcp, native};
 use crate::harness::{LibraryServer, Skill};
-use crate::sandbox::{Template, resolve_template};
+use crate::sandbox::{Template, TemplateSources, resolve_template};
 
 /// Most problems that are told; one bad merge can make thousands.
 const MOST_PROBLEMS: usize = 200;
@@ -167,9 +167,12 @@ impl Library {
 
     /// Templates stand on one another, so they are looked at when all are there.
     fn check_templates(&mut self) {
-        let find = |name: &str| self.templates.get(name).cloned();
+        let sources = TemplateSources {
+            templates: &|name| self.templates.get(name).cloned(),
+            scripts: &|name| self.init_scripts.get(name).cloned(),
+        };
         let wrong = |name: &String| {
-            let error = resolve_template(name, &find).err()?;
+            let error = resolve_template(name, &sources).err()?;
             Some((name.clone(), Problem::new(&format!("templates/{name}.toml"), error.message)))
         };
         let wrong: Vec<_> = self.templates.keys().filter_map(wrong).collect();

@@ -24,5 +24,5 @@ pub use plan::{
 };
 pub use repository::{RepositoryLayout, repository_binds};
 pub use spec::{Bind, IdMap, Limits, Network, Registration, SandboxSpec, SpecError};
-pub use template::{DEFAULT_TEMPLATE, Template, built_in_templates, resolve_template};
+pub use template::{DEFAULT_TEMPLATE, Template, TemplateSources, built_in_templates, resolve_template};
 pub use uids::{FIRST_UID_BASE, LAST_UID_BASE, UIDS_PER_SANDBOX, next_uid_base};

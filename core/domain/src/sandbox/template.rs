@@ -3,6 +3,7 @@
 //! ```toml
 //! extends = "development"
 //! packages = ["postgresql"]
+//! init_scripts = ["locale"]
 //! init_script = "createuser --help > /dev/null"
 //! network = "nat"
 //! [env]
@@ -45,6 +46,9 @@ pub struct Template {
     pub suite: Option<String>,
     /// Packages of the distribution, beside its essential ones and those below.
     pub packages: Vec<String>,
+    /// Scripts of the Library's `init-scripts/`, by name, run before `init_script`. Empty when all is taken in: their
+    /// text is in `init_script` then.
+    pub init_scripts: Vec<String>,
     /// `sh` script, run as root in the new image after those of the templates below, without a network of its own.
     pub init_script: String,
     /// Agents' programs that are installed with the image.
@@ -68,12 +72,19 @@ pub fn built_in_templates() -> impl Iterator<Item = &'static str> {
     BUILT_IN.iter().map(|(name, _)| *name)
 }
 
-/// Reads and merges a template. `find` gives the text of those that are not built in; one of the same name goes before
-/// a built-in one.
+/// Where the texts are that a template names; none for a name that is not there.
+pub struct TemplateSources<'a> {
+    /// Templates that are not built in; one of the same name goes before a built-in one.
+    pub templates: &'a dyn Fn(&str) -> Option<String>,
+    /// Init scripts.
+    pub scripts: &'a dyn Fn(&str) -> Option<String>,
+}
+
+/// Reads and merges a template.
 ///
 /// # Errors
 /// `invalid_argument` on `template`: unknown, unreadable (with line and column), a circle, or a value that cannot be.
-pub fn resolve_template(name: &str, find: &dyn Fn(&str) -> Option<String>) -> Result<Template, ApiError> {
+pub fn resolve_template(name: &str, sources: &TemplateSources<'_>) -> Result<Template, ApiError> {
     let mut chain: Vec<(String, Template)> = Vec::new();
     let mut wanted = Some(name.to_owned());
     while let Some(name) = wanted.take() {
@@ -81,8 +92,9 @@ pub fn resolve_template(name: &str, find: &dyn Fn(&str) -> Option<String>) -> Re
             let path: Vec<_> = chain.iter().map(|(name, _)| name.as_str()).chain([name.as_str()]).collect();
             return Err(invalid(format!("templates extend one another in a circle: {}", path.join(" > "))));
         }
-        let template = read(&name, find)?;
+        let mut template = read(&name, sources.templates)?;
         wanted.clone_from(&template.extends);
+        take_scripts(&name, &mut template, sources.scripts)?;
         chain.push((name, template));
     }
     let merged = chain.into_iter().rev().fold(Template::default(), |below, (_, above)| merge(below, above));
@@ -100,6 +112,24 @@ fn read(name: &str, find: &dyn Fn(&str) -> Option<String>) -> Result<Template, A
     })?;
     toml_edit::de::from_str(&text)
         .map_err(|error| invalid(format!("template {name:?}: {}", error.to_string().trim())))
+}
+
+/// Puts the text of named scripts before the template's own. Each is a subshell: where one leaves off, the next begins
+/// in the same place.
+fn take_scripts(
+    name: &str,
+    template: &mut Template,
+    find: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), ApiError> {
+    let mut text = String::new();
+    for script in std::mem::take(&mut template.init_scripts) {
+        let found = find(&script).ok_or_else(|| {
+            invalid(format!("template {name:?}: there is no init-scripts/{script}.sh in the Library"))
+        })?;
+        text.push_str(&format!("(\n{}\n)\n", found.trim_end()));
+    }
+    template.init_script.insert_str(0, &text);
+    Ok(())
 }
 
 fn invalid(message: String) -> ApiError {
@@ -124,8 +154,11 @@ fn merge(mut below: Template, above: Template) -> Template {
     for (own, more) in
         [(&mut below.clis, above.clis), (&mut below.mcps, above.mcps), (&mut below.skills, above.skills)]
     {
-        own.extend(more);
-        own.dedup();
+        for name in more {
+            if !own.contains(&name) {
+                own.push(name);
+            }
+        }
     }
     below.extends = None;
     below
@@ -155,9 +188,12 @@ mod tests {
     use super::*;
 
     fn resolve(name: &str, files: &[(&str, &str)]) -> Result<Template, ApiError> {
-        resolve_template(name, &|wanted| {
-            files.iter().find(|(name, _)| *name == wanted).map(|(_, text)| (*text).to_owned())
-        })
+        let text =
+            |wanted: &str| files.iter().find(|(name, _)| *name == wanted).map(|(_, text)| (*text).to_owned());
+        resolve_template(
+            name,
+            &TemplateSources { templates: &text, scripts: &|name| text(&format!("{name}.sh")) },
+        )
     }
 
     #[test]
@@ -187,6 +223,25 @@ mod tests {
         assert_eq!((&*template.env["A"], &*template.env["B"]), ("1", "2"));
         assert_eq!((template.limits.pids, template.limits.memory_bytes), (Some(5), Some(9)));
         assert_eq!(template.network, Some(NetworkMode::Nat));
+    }
+
+    #[test]
+    fn named_scripts_run_before_the_templates_own_and_after_those_below() {
+        let files = [
+            ("base", "init_scripts = [\"one\"]\ninit_script = \"two\"\nmcps = [\"a\", \"b\"]"),
+            ("top", "extends = \"base\"\ninit_scripts = [\"three\", \"one\"]\nmcps = [\"a\"]"),
+            ("one.sh", "#!/bin/sh\nfirst\n"),
+            ("three.sh", "third"),
+        ];
+        let template = resolve("top", &files).unwrap();
+        let one = "(\n#!/bin/sh\nfirst\n)\n";
+        assert_eq!(template.init_script, format!("{one}two\n(\nthird\n)\n{one}"));
+        assert_eq!(
+            (template.init_scripts, template.mcps),
+            (Vec::<String>::new(), vec!["a".into(), "b".into()])
+        );
+        let error = resolve("top", &[("top", "init_scripts = [\"gone\"]")]).unwrap_err();
+        assert!(error.message.contains("init-scripts/gone.sh"), "{error:?}");
     }
 
     #[test]

@@ -92,7 +92,7 @@ pub(super) struct BuildBar {
 impl BuildBar {
     /// Shows a step.
     pub(super) fn step(&mut self, step: &BuildProgress) {
-        let text = out::one_line(&step.text, 50);
+        let text = out::one_line(&step.line(), 80);
         if let Some(bar) = &self.bar {
             bar.set_position(u64::from(step.percent));
             bar.set_message(text);

@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::Flock;
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
@@ -18,12 +19,14 @@ use super::progress::{BuildProgress, ProgressReader};
 use super::recipe::ImageRecipe;
 use crate::sandbox::error::SandboxError;
 use crate::sandbox::handle::blocking;
-use crate::sandbox::probe::image_builder;
+use crate::sandbox::probe::{Check, Need, image_builder};
 
 /// What nobody reads in a sandbox.
 const LEFT_OUT: [&str; 3] = ["/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*"];
 /// Runs the template's script in the image, with a loopback for a network.
 const INIT_HOOK: &str = r#"unshare --net chroot "$1" /bin/sh -e < "$IMAGE_INIT_SCRIPT""#;
+/// The template's script, while it builds.
+pub(super) const SCRIPT: &str = "init.sh";
 /// Lines of the log that a failure shows.
 const SHOWN_LINES: usize = 5;
 
@@ -33,19 +36,20 @@ pub(super) async fn build(
     dir: &Path,
     lock: &Flock<File>,
     patience: Duration,
-    mut progress: impl FnMut(BuildProgress) + Send,
+    progress: &(dyn Fn(BuildProgress) + Send + Sync),
 ) -> Result<u64, SandboxError> {
     let begun = Instant::now();
     clear(dir).await?;
     let log_path = dir.join("build.log");
     let mut log = File::create(&log_path).map_err(SandboxError::io("create", &log_path))?;
     let rootfs = dir.join("rootfs");
-    let script = dir.join("init.sh");
+    let script = dir.join(SCRIPT);
     fs::write(&script, &recipe.init_script).map_err(SandboxError::io("write", &script))?;
-    let mut command = builder(recipe, &rootfs)?;
+    let proxies = blocking(|| Ok(proxies())).await?;
+    let mut command = builder(recipe, &rootfs, proxies)?;
     command.env("IMAGE_INIT_SCRIPT", &script);
     let built = match spawn(&mut command, lock.as_raw_fd()) {
-        Ok(mut child) => follow(&mut child, &mut log, &log_path, patience, &mut progress).await,
+        Ok(mut child) => follow(&mut child, &mut log, &log_path, patience, progress).await,
         Err(error) => Err(error),
     };
     // In the recipe as well, so nobody needs it any more.
@@ -58,7 +62,7 @@ pub(super) async fn build(
         let _ = remove_rootfs(dir).await;
         return Err(error);
     }
-    progress(BuildProgress { phase: "done", percent: 100, detail: String::new() });
+    progress(BuildProgress::of("done", 100));
     Ok(begun.elapsed().as_secs())
 }
 
@@ -68,7 +72,7 @@ async fn clear(dir: &Path) -> Result<(), SandboxError> {
     fs::create_dir_all(dir).map_err(SandboxError::io("create", dir))
 }
 
-async fn remove_rootfs(dir: &Path) -> Result<(), SandboxError> {
+pub(super) async fn remove_rootfs(dir: &Path) -> Result<(), SandboxError> {
     let rootfs = dir.join("rootfs");
     blocking(move || match fs::remove_dir_all(&rootfs) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -80,7 +84,11 @@ async fn remove_rootfs(dir: &Path) -> Result<(), SandboxError> {
 }
 
 /// The builder's command. `--kill-child`: when `unshare` dies, everything in its process namespace does.
-fn builder(recipe: &ImageRecipe, rootfs: &Path) -> Result<Command, SandboxError> {
+fn builder(
+    recipe: &ImageRecipe,
+    rootfs: &Path,
+    proxies: Vec<(String, String)>,
+) -> Result<Command, SandboxError> {
     let mut command = Command::new("unshare");
     command.args([
         "--mount",
@@ -105,20 +113,58 @@ fn builder(recipe: &ImageRecipe, rootfs: &Path) -> Result<Command, SandboxError>
         command.args(["debootstrap", "--variant=minbase"]).arg(format!("--include={packages}"));
         command.arg(&recipe.suite).arg(rootfs).args(recipe.mirrors.first().and_then(|line| mirror_of(line)));
     } else {
-        return Err(SandboxError::Unsupported { missing: vec![image_builder()] });
+        return Err(SandboxError::Unsupported { missing: vec![no_builder()] });
     }
     // The caller's own settings must not reach into the image.
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C.UTF-8");
-    command.env("DEBIAN_FRONTEND", "noninteractive").envs(proxies()).current_dir("/");
+    command.env("DEBIAN_FRONTEND", "noninteractive").envs(proxies).current_dir("/");
     Ok(command)
+}
+
+/// Debootstrap alone cannot run a template's script.
+fn no_builder() -> Check {
+    let found = image_builder();
+    match found.ok {
+        true => Check::of(
+            found.name,
+            Need::Images,
+            Err(format!("a template with an init script needs mmdebstrap, and there is {}", found.detail)),
+            "apt-get install mmdebstrap",
+        ),
+        false => found,
+    }
 }
 
 fn on_path(program: &str) -> bool {
     ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().any(|dir| Path::new(dir).join(program).exists())
 }
 
-fn proxies() -> impl Iterator<Item = (String, String)> {
-    std::env::vars().filter(|(name, _)| matches!(name.as_str(), "http_proxy" | "https_proxy" | "no_proxy"))
+/// How the host comes to its mirrors: by its environment, else as its apt is set up. In the environment, since a proxy's
+/// address may hold a password.
+fn proxies() -> Vec<(String, String)> {
+    let own =
+        |(name, _): &(String, String)| matches!(name.as_str(), "http_proxy" | "https_proxy" | "no_proxy");
+    let mut found: Vec<_> = std::env::vars().filter(own).collect();
+    let told = std::process::Command::new("apt-config").args(["dump", "Acquire"]).output();
+    let told = told.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    for (name, address) in proxies_of_apt(&told) {
+        if !found.iter().any(|(known, _)| known == name) {
+            found.push((name.to_owned(), address));
+        }
+    }
+    found
+}
+
+/// `Acquire::http::Proxy "http://proxy:3128";` as `apt-config dump` has it.
+fn proxies_of_apt(dump: &str) -> Vec<(&'static str, String)> {
+    let names = [("Acquire::http::Proxy ", "http_proxy"), ("Acquire::https::Proxy ", "https_proxy")];
+    let of = |line: &str| {
+        let (key, name) = names.iter().find(|(key, _)| line.starts_with(key))?;
+        let address = line[key.len()..].trim().strip_prefix('"')?.strip_suffix("\";")?;
+        // DIRECT: none, whatever else is said.
+        address.contains("://").then(|| (*name, address.to_owned()))
+    };
+    dump.lines().filter_map(of).collect()
 }
 
 /// The address in a `sources.list` entry.
@@ -134,11 +180,14 @@ fn spawn(command: &mut Command, lock: RawFd) -> Result<Child, SandboxError> {
         .process_group(0)
         .kill_on_drop(true);
     let keep_lock = move || {
+        // Ends with the daemon, and all in its process namespace with it. The thread that starts it lives as long as
+        // the daemon: it is one of the runtime's own.
+        set_pdeathsig(Signal::SIGKILL)?;
         // SAFETY: fcntl on a descriptor that the parent holds open during the fork.
         let kept = unsafe { libc::fcntl(lock, libc::F_SETFD, 0) };
         if kept < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
     };
-    // SAFETY: fcntl(2) is async-signal-safe.
+    // SAFETY: prctl(2) and fcntl(2) are async-signal-safe.
     unsafe { command.pre_exec(keep_lock) }.spawn().map_err(SandboxError::io("start", Path::new("unshare")))
 }
 
@@ -148,11 +197,11 @@ async fn follow(
     log: &mut File,
     log_path: &Path,
     patience: Duration,
-    progress: &mut (impl FnMut(BuildProgress) + Send),
+    progress: &(dyn Fn(BuildProgress) + Send + Sync),
 ) -> Result<(), SandboxError> {
     let group = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
-    let mut reader =
-        Reader { progress, log, parser: ProgressReader::default(), last: Vec::new(), phase: "starting" };
+    let (parser, begun) = (ProgressReader::default(), Instant::now());
+    let mut reader = Reader { progress, log, parser, begun, last: Vec::new(), phase: "starting" };
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let work = async {
         reader.read(stdout, stderr).await?;
@@ -182,15 +231,16 @@ async fn follow(
     }
 }
 
-struct Reader<'a, F> {
-    progress: &'a mut F,
+struct Reader<'a> {
+    progress: &'a (dyn Fn(BuildProgress) + Send + Sync),
     log: &'a mut File,
     parser: ProgressReader,
+    begun: Instant,
     last: Vec<String>,
     phase: &'static str,
 }
 
-impl<F: FnMut(BuildProgress)> Reader<'_, F> {
+impl Reader<'_> {
     async fn read(
         &mut self,
         stdout: Option<impl AsyncRead + Unpin>,
@@ -215,7 +265,7 @@ impl<F: FnMut(BuildProgress)> Reader<'_, F> {
         writeln!(self.log, "{line}")?;
         if let Some(told) = self.parser.line(line) {
             self.phase = told.phase;
-            (self.progress)(told);
+            (self.progress)(told.after(self.begun.elapsed()));
         }
         if line.starts_with("E:") || line.starts_with("W:") {
             self.last.push(line.to_owned());
@@ -251,4 +301,17 @@ fn finish(rootfs: &Path) -> Result<(), SandboxError> {
         write().map_err(SandboxError::io("write", &path))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_proxies_of_the_hosts_apt_are_those_of_the_build() {
+        let dump = "Acquire \"\";\nAcquire::http \"\";\nAcquire::http::Proxy \"http://me:pw@proxy:3128/\";\n\
+                    Acquire::http::Proxy::local.example \"DIRECT\";\nAcquire::https::Proxy \"DIRECT\";\n";
+        assert_eq!(proxies_of_apt(dump), [("http_proxy", "http://me:pw@proxy:3128/".to_owned())]);
+        assert_eq!(proxies_of_apt(""), []);
+    }
 }

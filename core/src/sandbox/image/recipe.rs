@@ -1,6 +1,6 @@
 //! What an image is made of.
 
-use sandboxed_domain::sandbox::{DEFAULT_TEMPLATE, Template, resolve_template};
+use sandboxed_domain::sandbox::{DEFAULT_TEMPLATE, Template, TemplateSources, resolve_template};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -81,7 +81,8 @@ impl ImageRecipe {
     /// # Errors
     /// As [`ImageRecipe::of_host`].
     pub fn minimal() -> Result<Self, SandboxError> {
-        let template = resolve_template(DEFAULT_TEMPLATE, &|_| None);
+        let nothing = TemplateSources { templates: &|_| None, scripts: &|_| None };
+        let template = resolve_template(DEFAULT_TEMPLATE, &nothing);
         let template = template.map_err(|e| SandboxError::Task { reason: e.to_string() })?;
         Self::of_template(DEFAULT_TEMPLATE, &template)
     }

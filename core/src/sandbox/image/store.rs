@@ -2,15 +2,19 @@
 //!
 //! A build happens in `<id>.build` and is renamed when it is whole, so an image that is there is complete. The lock is
 //! inherited by the build's processes: while any of them lives, even after a killed daemon, nobody builds beside them.
+//! Callers of one store who want the same image share one build, which goes on for as long as one of them waits.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared, WeakShared};
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use super::build;
 use super::progress::BuildProgress;
@@ -47,18 +51,28 @@ pub struct Image {
     pub record: ImageRecord,
 }
 
+/// One build, however many wait for it; it ends with the last of them.
+type Build = BoxFuture<'static, Result<Image, Arc<SandboxError>>>;
+
+/// A build that somebody waits for, and how far it is.
+struct Running {
+    build: WeakShared<Build>,
+    told: watch::Receiver<BuildProgress>,
+}
+
 /// The images of a data directory.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ImageStore {
     root: PathBuf,
     /// Builders of this process wait here, so that at most one thread waits for another process's lock.
-    building: Arc<Mutex<()>>,
+    turn: Arc<Mutex<()>>,
+    running: Arc<std::sync::Mutex<HashMap<String, Running>>>,
 }
 
 impl ImageStore {
     /// Images in `root` (`<data>/images`).
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), building: Arc::default() }
+        Self { root: root.into(), turn: Arc::default(), running: Arc::default() }
     }
 
     /// The image with this name, when it is there and whole.
@@ -84,7 +98,7 @@ impl ImageStore {
         self.root.join(format!("{id}.build"))
     }
 
-    /// The image of a recipe, built when it is not there. Of several callers one builds and the others wait for it.
+    /// The image of a recipe, built when it is not there. Of several callers one builds, and all hear of it.
     /// `patience` is that of the build; `progress` is called from the task that polls this.
     ///
     /// # Errors
@@ -93,33 +107,99 @@ impl ImageStore {
         &self,
         recipe: &ImageRecipe,
         patience: Duration,
-        progress: impl FnMut(BuildProgress) + Send,
-    ) -> Result<Image, SandboxError> {
+        mut progress: impl FnMut(BuildProgress) + Send,
+    ) -> Result<Image, Arc<SandboxError>> {
         let id = recipe.id();
         if let Some(image) = self.find(&id) {
             return Ok(image);
         }
-        let _turn = self.building.lock().await;
+        let (mut build, mut told) = self.join(&id, recipe, patience);
+        let ended = loop {
+            tokio::select! {
+                // What was told last is told before the end.
+                biased;
+                Ok(()) = told.changed() => {
+                    let step = told.borrow_and_update().clone();
+                    progress(step);
+                }
+                ended = &mut build => break ended,
+            }
+        };
+        let last = told.borrow_and_update();
+        if last.has_changed() {
+            progress(last.clone());
+        }
+        drop(last);
+        ended
+    }
+
+    /// The build of this image that is under way, else a new one.
+    fn join(
+        &self,
+        id: &str,
+        recipe: &ImageRecipe,
+        patience: Duration,
+    ) -> (Shared<Build>, watch::Receiver<BuildProgress>) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|_, running| running.build.upgrade().is_some());
+        let found = running.get(id).and_then(|r| Some((r.build.upgrade()?, r.told.clone())));
+        if let Some((build, told)) = found.filter(|(build, _)| build.peek().is_none()) {
+            return (build, told);
+        }
+        let (tell, told) = watch::channel(BuildProgress::of("waiting for another build", 0));
+        let (store, recipe) = (self.clone(), recipe.clone());
+        let work = async move { store.build(&recipe, patience, &tell).await.map_err(Arc::new) };
+        let build = work.boxed().shared();
+        if let Some(weak) = build.downgrade() {
+            running.insert(id.to_owned(), Running { build: weak, told: told.clone() });
+        }
+        (build, told)
+    }
+
+    async fn build(
+        &self,
+        recipe: &ImageRecipe,
+        patience: Duration,
+        tell: &watch::Sender<BuildProgress>,
+    ) -> Result<Image, SandboxError> {
+        let id = recipe.id();
+        let _turn = self.turn.lock().await;
         let lock_path = self.root.join(format!("{id}.lock"));
-        let lock = blocking(move || lock(&lock_path)).await?;
+        let lock = blocking(move || lock(&lock_path, FlockArg::LockExclusive)).await?;
         if let Some(image) = self.find(&id) {
             return Ok(image);
         }
         let (building, done) = (self.build_dir(&id), self.root.join(&id));
-        let seconds = build::build(recipe, &building, &lock, patience, progress).await?;
+        let told = |step| drop(tell.send_replace(step));
+        let seconds = build::build(recipe, &building, &lock, patience, &told).await?;
         let recipe = recipe.clone();
         let record = blocking(move || publish(recipe, &building, &done, seconds)).await?;
         Ok(Image { rootfs: self.root.join(&id).join("rootfs"), record })
     }
+
+    /// Removes what builds left that ended with their daemon; their logs stay. One that is under way is left alone.
+    pub async fn clear_interrupted(&self) {
+        for entry in fs::read_dir(&self.root).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let Some(id) = name.to_str().and_then(|name| name.strip_suffix(".build")) else { continue };
+            let path = self.root.join(format!("{id}.lock"));
+            let held = blocking(move || lock(&path, FlockArg::LockExclusiveNonblock)).await;
+            let Ok(_held) = held else { continue };
+            let _ = fs::remove_file(entry.path().join(build::SCRIPT));
+            if let Err(error) = build::remove_rootfs(&entry.path()).await {
+                tracing::warn!(%error, image = id, "what an interrupted build left cannot be removed");
+            }
+        }
+    }
 }
 
-fn lock(path: &Path) -> Result<Flock<File>, SandboxError> {
+fn lock(path: &Path, how: FlockArg) -> Result<Flock<File>, SandboxError> {
     let take = || {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
         let file = File::options().create(true).truncate(false).write(true).open(path)?;
-        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno.into())
+        Flock::lock(file, how).map_err(|(_, errno)| errno.into())
     };
     take().map_err(SandboxError::io("lock", path))
 }
