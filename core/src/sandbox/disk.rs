@@ -18,6 +18,8 @@ use super::error::SandboxError;
 
 /// What is left of less than this counts as nothing: a large write fails as a whole, or for the last of its pages.
 const NOTHING: u64 = 2 << 20;
+/// Bytes of a disk that is only tried.
+const TRIAL: u64 = 8 << 20;
 /// The image in its directory.
 const IMAGE: &str = "image";
 /// Programs that are needed, and the package of each.
@@ -37,11 +39,25 @@ pub struct Disk {
 /// What this machine lacks for such disks, and what to do about it; none when nothing.
 pub fn missing() -> Option<(String, String)> {
     if !Path::new("/dev/loop-control").exists() {
-        return Some(("there are no loop devices".to_owned(), "`modprobe loop`, as root".to_owned()));
+        return Some(("there are no loop devices".to_owned(), "modprobe loop".to_owned()));
     }
     let absent = |name: &str| !PATH.split(':').any(|directory| Path::new(directory).join(name).is_file());
     let (name, package) = PROGRAMS.into_iter().find(|(name, _)| absent(name))?;
-    Some((format!("{name} is not installed"), format!("`apt-get install {package}`")))
+    Some((format!("{name} is not installed"), format!("apt-get install {package}")))
+}
+
+/// Makes a disk in a directory, and takes it away.
+///
+/// # Errors
+/// What stood in the way, in words.
+pub fn trial(dir: &Path) -> Result<String, String> {
+    if let Some((what, _)) = missing() {
+        return Err(what);
+    }
+    let disk = Disk { home: dir.join("disk"), at: dir.join("mounted") };
+    let (made, gone) = (disk.ensure(TRIAL), disk.remove());
+    let words = |error: SandboxError| sandboxed_domain::api::ApiError::from(error).message;
+    made.and(gone).map(|()| "file systems in files are made and mounted".to_owned()).map_err(words)
 }
 
 impl Disk {

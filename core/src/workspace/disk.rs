@@ -59,7 +59,7 @@ impl Workspaces {
                 let text = format!("a workspace cannot have a limit of its disk here: {what}");
                 Err(ApiError::new(ErrorCode::SandboxUnavailable, text)
                     .field(FIELD)
-                    .hint(format!("{mend}, or leave the limit out")))
+                    .hint(format!("`{mend}`, or leave the limit out")))
             }
         }
     }
