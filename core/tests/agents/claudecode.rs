@@ -1,8 +1,10 @@
 //! Claude Code.
 
 use sandboxed_testkit::cli::Cli;
+use serde_json::{Value, json};
 
-use super::{STUB, Subject};
+use super::login::tomorrow;
+use super::{STUB, Subject, UserLogin};
 
 pub const CLAUDECODE: Subject = Subject {
     id: "claudecode",
@@ -14,9 +16,18 @@ pub const CLAUDECODE: Subject = Subject {
     shell: "Bash",
     report: "mcp__orchestrator__report_outcome",
     default_model: "",
+    login: UserLogin { file: ".claude/.credentials.json", content: login, environment: &[], preload: None },
     model: "claude-sonnet-4-5",
     foreign_model: "gpt-5",
     context_file: "CLAUDE.md",
     strays: &[],
     differences: &[],
 };
+
+fn login(secret: &str) -> Value {
+    json!({"claudeAiOauth": {
+        "accessToken": format!("sk-ant-oat01-{secret}"), "refreshToken": format!("sk-ant-ort01-{secret}"),
+        "expiresAt": tomorrow().timestamp_millis(), "scopes": ["user:inference", "user:profile"],
+        "subscriptionType": "max",
+    }})
+}

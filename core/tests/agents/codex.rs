@@ -1,8 +1,12 @@
 //! Codex.
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sandboxed_testkit::cli::Cli;
+use serde_json::{Value, json};
 
-use super::{Behaviour, Subject};
+use super::login::tomorrow;
+use super::{Behaviour, Subject, UserLogin};
 
 pub const CODEX: Subject = Subject {
     id: "codex",
@@ -14,9 +18,23 @@ pub const CODEX: Subject = Subject {
     shell: "exec_command",
     report: "mcp__orchestrator__report_outcome",
     default_model: "",
+    login: UserLogin { file: ".codex/auth.json", content: login, environment: &[], preload: None },
     model: "gpt-5.5",
     foreign_model: "claude-sonnet-4-5",
     context_file: "AGENTS.md",
     strays: &[],
     differences: &[(Behaviour::Cost, "tells tokens only, no cost")],
 };
+
+/// A ChatGPT account.
+fn login(secret: &str) -> Value {
+    let claims = json!({
+        "exp": tomorrow().timestamp(), "email": "me@example.com",
+        "https://api.openai.com/auth": {"chatgpt_account_id": "account-1", "chatgpt_plan_type": "pro"},
+    });
+    let token = format!("e30.{}.{secret}", BASE64_URL_SAFE_NO_PAD.encode(claims.to_string()));
+    json!({
+        "auth_mode": "chatgpt", "OPENAI_API_KEY": null, "last_refresh": chrono::Utc::now().to_rfc3339(),
+        "tokens": {"id_token": token, "access_token": token, "refresh_token": secret, "account_id": "account-1"},
+    })
+}

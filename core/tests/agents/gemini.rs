@@ -1,8 +1,10 @@
 //! Gemini CLI.
 
 use sandboxed_testkit::cli::Cli;
+use serde_json::{Value, json};
 
-use super::{Behaviour, STUB, Subject};
+use super::login::tomorrow;
+use super::{Behaviour, STUB, Subject, UserLogin};
 
 pub const GEMINI: Subject = Subject {
     id: "gemini",
@@ -14,6 +16,12 @@ pub const GEMINI: Subject = Subject {
     shell: "run_shell_command",
     report: "mcp_orchestrator_report_outcome",
     default_model: "",
+    login: UserLogin {
+        file: ".gemini/oauth_creds.json",
+        content: login,
+        environment: &[("CODE_ASSIST_ENDPOINT", STUB)],
+        preload: Some(include_str!("google.cjs")),
+    },
     model: "gemini-2.5-pro",
     foreign_model: "gpt-5",
     context_file: "GEMINI.md",
@@ -25,3 +33,11 @@ pub const GEMINI: Subject = Subject {
         (Behaviour::Question, "offers the model no way to ask"),
     ],
 };
+
+/// A Google account.
+fn login(secret: &str) -> Value {
+    json!({
+        "access_token": format!("ya29.{secret}"), "refresh_token": format!("1//{secret}"), "token_type": "Bearer",
+        "scope": "openid", "expiry_date": tomorrow().timestamp_millis(),
+    })
+}

@@ -1,8 +1,9 @@
 //! OpenCode.
 
 use sandboxed_testkit::cli::Cli;
+use serde_json::{Value, json};
 
-use super::{Behaviour, CODEX, Subject};
+use super::{Behaviour, CODEX, Subject, UserLogin};
 
 pub const OPENCODE: Subject = Subject {
     id: "opencode",
@@ -14,6 +15,12 @@ pub const OPENCODE: Subject = Subject {
     shell: "bash",
     report: "orchestrator_report_outcome",
     default_model: "openai/gpt-5.5",
+    login: UserLogin {
+        file: ".local/share/opencode/auth.json",
+        content: login,
+        environment: &[],
+        preload: None,
+    },
     model: "openai/gpt-5.5",
     foreign_model: "gpt-5.5",
     context_file: "AGENTS.md",
@@ -23,3 +30,8 @@ pub const OPENCODE: Subject = Subject {
         (Behaviour::Question, "its protocol has no place for a question"),
     ],
 };
+
+/// A key that `opencode auth login` was given: an account would be asked for at its provider's own address.
+fn login(secret: &str) -> Value {
+    json!({"openai": {"type": "api", "key": secret}})
+}

@@ -7,7 +7,7 @@ use std::ops::Deref;
 use sandboxed_testkit::cli::Cli;
 use serde_json::{Value, json};
 
-use super::Behaviour;
+use super::{Behaviour, UserLogin};
 
 /// Stands in a [`Subject::settings`] value for the model server's URL.
 pub const STUB: &str = "{stub}";
@@ -32,6 +32,8 @@ pub struct Subject {
     pub report: &'static str,
     /// The model that its missions have when none is named; empty: the CLI decides.
     pub default_model: &'static str,
+    /// The login of its user.
+    pub login: UserLogin,
     /// A model that it takes.
     pub model: &'static str,
     /// A model that it cannot have.

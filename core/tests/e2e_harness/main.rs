@@ -14,6 +14,7 @@ mod crashes;
 mod faults;
 mod files;
 mod keys;
+mod logins;
 mod messages;
 mod patience;
 mod requests;
@@ -27,6 +28,7 @@ macro_rules! each_test {
         $macro! { $($before)*
             turns::a_turn_becomes_events_a_commit_and_a_report holds Events OwnTools DefaultModel;
             turns::each_turn_has_its_own_usage_and_a_resume_knows_the_first holds Resume ToolFailure Usage Cost;
+            logins::a_users_login_serves_where_there_is_no_key holds Login;
             messages::a_message_to_a_busy_worker_becomes_its_next_turn holds Queue;
             messages::a_persons_mission_waits_and_goes_on holds Conversation;
             files::instructions_are_in_force_and_the_key_is_nowhere holds Instructions Skill Secrecy;

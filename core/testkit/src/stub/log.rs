@@ -31,7 +31,7 @@ pub struct RequestRecord {
     pub key: String,
     /// The body; a string if it is not JSON, null if there is none.
     pub body: Value,
-    /// What answered: `scenario/step`, `side`, `models`, `count_tokens`, `websocket`, `warmup`,
+    /// What answered: `scenario/step`, `side`, `models`, `count_tokens`, `account`, `websocket`, `warmup`,
     /// `not found` or `mistake: …`.
     pub answer: String,
     /// HTTP status; 0 until the response starts.

@@ -51,6 +51,7 @@ pub mod anthropic;
 mod api;
 pub mod chat;
 mod choose;
+pub mod code_assist;
 pub mod gemini;
 mod log;
 mod openai;

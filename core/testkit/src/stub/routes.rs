@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::{anthropic, api::Api, chat, gemini, openai, reply::Reply, responses, responses_socket};
+use super::{
+    anthropic, api::Api, chat, code_assist, gemini, openai, reply::Reply, responses, responses_socket,
+};
 
 /// What answers a path.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub(super) enum Route {
     Count(fn(&Value) -> Reply),
     /// Lists models by their ids.
     Models(fn(&[String]) -> Reply),
+    /// Tells an account of itself.
+    Account(fn() -> Reply),
     /// Nothing.
     Unknown,
 }
@@ -30,6 +34,17 @@ pub(super) fn route(method: &str, path: &str) -> Route {
         ("GET", "/v1/responses") => Route::Socket(&responses_socket::SOCKET),
         ("GET", "/v1/models") => Route::Models(openai::models),
         ("GET", "/v1beta/models") => Route::Models(gemini::models),
+        ("POST", "/v1internal:streamGenerateContent" | "/v1internal:generateContent") => {
+            Route::Converse(&code_assist::GENERATE)
+        }
+        (
+            "POST",
+            "/tokeninfo"
+            | "/v1internal:loadCodeAssist"
+            | "/v1internal:listExperiments"
+            | "/v1internal:retrieveUserQuota",
+        )
+        | ("GET", "/oauth2/v2/userinfo") => Route::Account(code_assist::account),
         ("POST", path) => match path.strip_prefix("/v1beta/models/").and_then(|last| last.split_once(':')) {
             Some((_, "streamGenerateContent" | "generateContent")) => Route::Converse(&gemini::GENERATE),
             Some((_, "countTokens")) => Route::Count(gemini::count_tokens),

@@ -87,6 +87,7 @@ pub(super) async fn handle(State(shared): State<Arc<Shared>>, request: Request) 
         }
         (Route::Converse(api), _) => converse(&shared, &asked, id, api),
         (Route::Count(count), _) => ("count_tokens".to_owned(), count(&asked.body)),
+        (Route::Account(account), _) => ("account".to_owned(), account()),
         (Route::Models(models), _) => ("models".to_owned(), models(&shared.script().models)),
         (Route::Socket(_) | Route::Unknown, _) => (
             "not found".to_owned(),
