@@ -1,10 +1,10 @@
 //! A model server that answers from a script instead of a model.
 //!
 //! A request goes through pure steps: the API module ([`anthropic`], [`chat`], [`responses`], [`responses_socket`],
-//! [`gemini`]) reads it into a [`Conversation`], [`choose()`] picks the scripted [`Step`], [`compose`] turns that
-//! into an [`Answer`] (tool names resolved, templates filled), the API module renders a [`Reply`], and only then does
-//! the server play it. Another API is one more module with an [`Api`] like [`anthropic::MESSAGES`] and its paths in
-//! the table of routes.
+//! [`gemini`], [`code_assist`]) reads it into a [`Conversation`], [`choose()`] picks the scripted [`Step`], [`compose`]
+//! turns that into an [`Answer`] (tool names resolved, templates filled), the API module renders a [`Reply`], and only
+//! then does the server play it. Another API is one more module with an [`Api`] like [`anthropic::MESSAGES`] and its
+//! paths in the table of routes.
 //!
 //! # The script
 //! ```json
