@@ -15,7 +15,8 @@
 //! # What it does in its own way
 //! Beside the protocol it tells much in `_x.ai/…`: the tokens of each response (which count when a turn ends without its
 //! result), retries and why they failed, and that it took up a message. It asks the user by `_x.ai/ask_user_question`.
-//! Its plan mode stops no tool, so it counts as not there.
+//! Its plan mode stops no tool, so it counts as not there. When stdin ends it stays for two seconds; TERM ends it at once,
+//! and what it has told of a turn is in its session by then.
 
 mod dialect;
 mod login;
@@ -100,6 +101,10 @@ impl Harness for Grok {
                 reserved: &["auth.json", "skills", "agents"],
             }),
         }
+    }
+
+    fn ends_with_stdin(&self) -> bool {
+        false
     }
 
     fn plan(&self, request: &LaunchRequest) -> Result<LaunchPlan, ApiError> {
