@@ -3,12 +3,12 @@
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, Implementation, JsonObject, ListToolsResult,
-        PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig, Tool,
+        CallToolRequestParams, CallToolResponse, Implementation, JsonObject, ListToolsResult,
+        PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
 };
-use sandboxed_mcp::{Answer, Progress, parse, refusal};
+use sandboxed_mcp::{Answer, Progress, listing, outcome, parse};
 
 use crate::a11y::{ActParams, SnapshotParams, act_on, snapshot};
 use crate::act::{self, ComputerParams};
@@ -20,9 +20,6 @@ use crate::session::{self, Desktops};
 use crate::stream::{Studio, stream};
 use crate::tools;
 use crate::wait::{WaitParams, wait_for};
-
-/// How long a client may keep the list of tools.
-const TOOLS_TTL_MS: u64 = 60 * 60 * 1000;
 
 /// The server's state; clones share it, one clone serves each HTTP request.
 #[derive(Debug, Clone, Default)]
@@ -120,12 +117,7 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let tools = tools::list().map_err(|error| ErrorData::internal_error(error, None))?;
-        let list = ListToolsResult::with_all_items(tools);
-        let modern =
-            context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
-        // The list is fixed for as long as this process lives.
-        Ok(if modern { list.with_ttl_ms(TOOLS_TTL_MS).with_cache_scope(CacheScope::Public) } else { list })
+        listing(tools::list(), &context)
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
@@ -144,11 +136,6 @@ impl ServerHandler for Server {
             () = progress.keep_alive() => Err(progress.problem()),
             () = progress.cancelled() => Err(progress.problem()),
         };
-        let result = match called {
-            Ok(Some(answer)) => answer.into_result(),
-            Ok(None) => return Err(ErrorData::invalid_params(format!("unknown tool: {name}"), None)),
-            Err(problem) => refusal(&problem),
-        };
-        Ok(result.into())
+        outcome(name, called)
     }
 }

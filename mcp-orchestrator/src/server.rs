@@ -5,10 +5,9 @@ use std::{sync::Arc, time::Duration};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
-        CreateTaskResult, GetTaskParams, GetTaskResult, Implementation, JsonObject, ListToolsResult,
-        PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion, ServerCapabilities, ServerConfig,
-        Tool, UpdateTaskParams,
+        CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, CreateTaskResult,
+        GetTaskParams, GetTaskResult, Implementation, JsonObject, ListToolsResult, PaginatedRequestParams,
+        ProgressNotificationParam, ServerCapabilities, ServerConfig, Tool, UpdateTaskParams,
     },
     service::RequestContext,
     task_manager::{TaskExit, TaskManager, TaskOptions},
@@ -21,6 +20,7 @@ use sandboxed_domain::api::{
     ReportOutcomeResponse, ResumeWorkerParams, ResumeWorkerResponse, SendMessageParams, SendMessageResponse,
     WaitParams, WaitStatus,
 };
+use sandboxed_mcp::listing;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -33,8 +33,6 @@ use crate::{
     wait::{Delivery, budget, wait},
 };
 
-/// How long a client may keep the list of tools.
-const TOOLS_TTL_MS: u64 = 60 * 60 * 1000;
 /// How often a client with tasks should look.
 const TASK_POLL_MS: u64 = 3000;
 /// How long a task and its answer are kept: beyond the longest wait.
@@ -185,12 +183,7 @@ impl ServerHandler for Orchestrator {
         _: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let tools = tools::list(self.role).map_err(|e| ErrorData::internal_error(e, None))?;
-        let list = ListToolsResult::with_all_items(tools);
-        let modern =
-            context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
-        // The list is fixed for as long as this process lives.
-        Ok(if modern { list.with_ttl_ms(TOOLS_TTL_MS).with_cache_scope(CacheScope::Public) } else { list })
+        listing(tools::list(self.role), &context)
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {

@@ -1,11 +1,6 @@
 //! The tools as clients see them: name, description, hints and schemas.
 
-use std::sync::Arc;
-
-use rmcp::{
-    handler::server::tool::{schema_for_input, schema_for_output},
-    model::{JsonObject, Tool, ToolAnnotations},
-};
+use rmcp::model::Tool;
 use sandboxed_domain::api::{
     AnswerWorkerParams, AnswerWorkerResponse, BackendAuthParams, BackendAuthResponse, BatchCreateParams,
     BatchCreateResponse, CancelWorkerParams, CancelWorkerResponse, GetWorkerParams, GetWorkerResponse,
@@ -13,22 +8,9 @@ use sandboxed_domain::api::{
     ReportOutcomeResponse, ResumeWorkerParams, ResumeWorkerResponse, SendMessageParams, SendMessageResponse,
     WaitParams, WaitResponse,
 };
-use schemars::JsonSchema;
-use serde_json::Value;
+use sandboxed_mcp::tools::{Effect, data as tool};
 
 use crate::identity::Role;
-
-/// What a call does to the world. None is destructive: work stays on disk and on its branch. All are closed:
-/// they reach the daemon and nothing else.
-#[derive(Debug, Clone, Copy)]
-enum Effect {
-    /// Changes nothing.
-    Reads,
-    /// The second equal call changes nothing more.
-    Settles,
-    /// Each call counts.
-    Acts,
-}
 
 /// What a boss reads before anything else. Codex shows about the first 250 characters.
 const BOSS_INSTRUCTIONS: &str = "\
@@ -58,7 +40,8 @@ pub fn instructions(role: Role) -> String {
     }
 }
 
-/// The tools offered to a role, always in the same order.
+/// The tools offered to a role, always in the same order. None is destructive: work stays on disk and on its branch. All
+/// are closed: they reach the daemon and nothing else.
 ///
 /// # Errors
 /// When a parameter type is no object: a mistake in its definition.
@@ -121,14 +104,14 @@ fn acting() -> Result<Vec<Tool>, String> {
             "Creates 1-64 workers and returns at once; they run as slots allow. Each entry stands for itself: a bad \
              one fails alone with its error. The same task_key or idempotency_key never makes a second worker. \
              Then call wait_for_any_worker.",
-            Effect::Acts,
+            Effect::Adds,
         )?,
         tool::<ResumeWorkerParams, ResumeWorkerResponse>(
             "resume_worker",
             "Resume a worker",
             "Runs an ended worker again with a new prompt (at most 1 MiB), in its own directory and with its whole \
              conversation. For one that still runs use send_message_to_worker.",
-            Effect::Acts,
+            Effect::Adds,
         )?,
         tool::<SendMessageParams, SendMessageResponse>(
             "send_message_to_worker",
@@ -136,7 +119,7 @@ fn acting() -> Result<Vec<Tool>, String> {
             "Queues a message (at most 1 MiB) for a worker that has not ended; it becomes its next turn, or with \
              into_running_turn=true (codex) part of the one that runs. Returns its place in the queue. For an ended \
              worker use resume_worker.",
-            Effect::Acts,
+            Effect::Adds,
         )?,
         tool::<CancelWorkerParams, CancelWorkerResponse>(
             "cancel_worker",
@@ -150,7 +133,7 @@ fn acting() -> Result<Vec<Tool>, String> {
             "Answer a worker",
             "Answers a needs_input event by its request_id: decision allow, allow_always or deny for a permission, \
              answer for a question. The first answer counts; a second gets already_answered.",
-            Effect::Acts,
+            Effect::Adds,
         )?,
     ])
 }
@@ -165,61 +148,12 @@ fn reporting() -> Result<Tool, String> {
     )
 }
 
-fn tool<P: JsonSchema + 'static, R: JsonSchema + 'static>(
-    name: &'static str,
-    title: &'static str,
-    description: &'static str,
-    effect: Effect,
-) -> Result<Tool, String> {
-    let input = shorten(schema_for_input::<P>().map_err(|e| format!("{name}: {e}"))?);
-    let (read_only, idempotent) = match effect {
-        Effect::Reads => (true, true),
-        Effect::Settles => (false, true),
-        Effect::Acts => (false, false),
-    };
-    let hints = ToolAnnotations::from_raw(
-        Some(title.to_owned()),
-        Some(read_only),
-        Some(false),
-        Some(idempotent),
-        Some(false),
-    );
-    Ok(Tool::new(name, description, input)
-        .with_raw_output_schema(shorten(schema_for_output::<R>()))
-        .with_annotations(hints))
-}
-
-/// The same schema in fewer tokens: a choice of constants becomes an `enum`.
-fn shorten(schema: Arc<JsonObject>) -> Arc<JsonObject> {
-    let mut schema = Arc::unwrap_or_clone(schema);
-    schema.values_mut().for_each(fold_constants);
-    Arc::new(schema)
-}
-
-fn fold_constants(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            let choices = map.get("oneOf").and_then(Value::as_array);
-            let constants: Option<Vec<Value>> = choices.and_then(|all| {
-                all.iter().map(|choice| choice.get("const").filter(|c| c.is_string()).cloned()).collect()
-            });
-            if let Some(constants) = constants {
-                map.remove("oneOf");
-                map.insert("type".to_owned(), "string".into());
-                map.insert("enum".to_owned(), constants.into());
-            }
-            map.values_mut().for_each(fold_constants);
-        }
-        Value::Array(list) => list.iter_mut().for_each(fold_constants),
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use sandboxed_domain::api::TOOL_NAMES;
+    use sandboxed_mcp::tools::faults;
 
     use super::*;
 
@@ -234,27 +168,16 @@ mod tests {
     }
 
     #[test]
-    fn every_description_is_under_300_characters_and_every_hint_is_set() {
-        for tool in list(Role::Mission).unwrap() {
-            let length = tool.description.unwrap().chars().count();
-            assert!((60..300).contains(&length), "{}: {length}", tool.name);
-            let hints = tool.annotations.unwrap();
-            let all =
-                [hints.read_only_hint, hints.destructive_hint, hints.idempotent_hint, hints.open_world_hint];
-            assert!(all.iter().all(Option::is_some) && hints.title.is_some(), "{}: {all:?}", tool.name);
-            assert!(tool.output_schema.is_some(), "{}", tool.name);
+    fn tools_and_instructions_are_as_models_need_them() {
+        let words = ["task_key", "verification_command", "needs_input", "NOT_FEASIBLE"];
+        for role in [Role::Boss, Role::Mission] {
+            let tools = list(role).unwrap();
+            assert_eq!(faults(&tools, &instructions(role), TOOL_NAMES.len(), &words), [""; 0]);
+            assert!(tools.iter().all(|tool| tool.output_schema.is_some()));
+            assert!(instructions(role).chars().count() < 4096);
         }
-    }
-
-    #[test]
-    fn the_workflow_stands_in_the_first_250_characters() {
-        let first = BOSS_INSTRUCTIONS.split("\n\n").next().unwrap();
-        assert!(first.chars().count() <= 250, "{}", first.chars().count());
         for tool in ["batch_create_workers", "wait_for_any_worker", "get_worker", "resume_worker"] {
-            assert!(first.contains(tool), "{tool}");
+            assert!(BOSS_INSTRUCTIONS.split("\n\n").next().unwrap().contains(tool), "{tool}");
         }
-        let first = MISSION_INSTRUCTIONS.split("\n\n").next().unwrap();
-        assert!(first.chars().count() <= 250, "{}", first.chars().count());
-        assert!(instructions(Role::Mission).chars().count() < 4096);
     }
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, Implementation, JsonObject, ListResourcesResult,
-        ListToolsResult, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams,
-        ReadResourceResponse, ReadResourceResult, ServerCapabilities, ServerConfig, Tool,
+        CallToolRequestParams, CallToolResponse, Implementation, JsonObject, ListResourcesResult,
+        ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+        ReadResourceResult, ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
 };
-use sandboxed_mcp::{Answer, Progress, parse, refusal};
+use sandboxed_mcp::{Answer, Progress, listing, outcome, parse};
 use serde::de::DeserializeOwned;
 
 use crate::error::{Problem, Result};
@@ -26,8 +26,6 @@ use crate::root::Root;
 use crate::stop::Stop;
 use crate::{resources, tools};
 
-/// How long a client may keep the list of tools.
-const TOOLS_TTL_MS: u64 = 60 * 60 * 1000;
 /// How long a walk over files may take.
 const FILES_TIME: Duration = Duration::from_secs(30);
 /// What answers in the end although a thread of it is still at work.
@@ -147,12 +145,7 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let tools = tools::list().map_err(|error| ErrorData::internal_error(error, None))?;
-        let list = ListToolsResult::with_all_items(tools);
-        let modern =
-            context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
-        // The list is fixed for as long as this process lives.
-        Ok(if modern { list.with_ttl_ms(TOOLS_TTL_MS).with_cache_scope(CacheScope::Public) } else { list })
+        listing(tools::list(), &context)
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
@@ -166,12 +159,7 @@ impl ServerHandler for Server {
     ) -> Result<CallToolResponse, ErrorData> {
         let progress = Progress::begin(&context).await;
         let name = request.name.as_ref();
-        let result = match self.call(name, request.arguments, &progress).await {
-            Ok(Some(answer)) => answer.into_result(),
-            Ok(None) => return Err(ErrorData::invalid_params(format!("unknown tool: {name}"), None)),
-            Err(problem) => refusal(&problem),
-        };
-        Ok(result.into())
+        outcome(name, self.call(name, request.arguments, &progress).await)
     }
 
     /// Which files there are, list_files tells in pages; here are none, only what answers link to can be read.

@@ -23,7 +23,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Token;
 
-/// Serves `http://ADDR/mcp` until SIGTERM or SIGINT.
+/// Who is let in.
+pub trait Guard: Clone + Send + Sync + 'static {
+    /// Whether who gives this bearer token, or none (an empty one), may call.
+    ///
+    /// # Errors
+    /// What keeps that from being known.
+    fn admits(&self, given: &str) -> Result<bool, String>;
+}
+
+impl Guard for Token {
+    fn admits(&self, given: &str) -> Result<bool, String> {
+        Ok(self.is(given))
+    }
+}
+
+/// Serves `http://ADDR/mcp` until SIGTERM or SIGINT, to those who have the token of a file.
 ///
 /// # Errors
 /// The token's file or the address cannot be used.
@@ -33,11 +48,23 @@ pub async fn serve<S: ServerHandler + Clone>(
     file: &Path,
 ) -> anyhow::Result<()> {
     let token = Token::of_file(file).with_context(|| format!("the token's file {}", file.display()))?;
+    serve_behind(server, address, token).await
+}
+
+/// The same behind another guard.
+///
+/// # Errors
+/// The address cannot be used.
+pub async fn serve_behind<S: ServerHandler + Clone, G: Guard>(
+    server: S,
+    address: SocketAddr,
+    guard: G,
+) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = CancellationToken::new();
     let app = Router::new()
         .nest_service("/mcp", service(server, address, stop.clone()))
-        .layer(from_fn_with_state(token, authorize));
+        .layer(from_fn_with_state(guard, authorize::<G>));
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     tracing::warn!("serving MCP at http://{}/mcp", listener.local_addr()?);
     let signalled = async move {
@@ -70,11 +97,15 @@ fn service<S: ServerHandler + Clone>(
     StreamableHttpService::new(move || Ok(server.clone()), Arc::new(sessions), config)
 }
 
-async fn authorize(State(token): State<Token>, request: Request, next: Next) -> Response {
+async fn authorize<G: Guard>(State(guard): State<G>, request: Request, next: Next) -> Response {
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    match given.and_then(|value| value.strip_prefix("Bearer ")) {
-        Some(given) if token.is(given) => next.run(request).await,
-        _ => (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], "bearer token required")
-            .into_response(),
+    let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    match guard.admits(given) {
+        Ok(true) => next.run(request).await,
+        Ok(false) => {
+            let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+            (StatusCode::UNAUTHORIZED, challenge, "bearer token required").into_response()
+        }
+        Err(unknown) => (StatusCode::INTERNAL_SERVER_ERROR, unknown).into_response(),
     }
 }

@@ -4,6 +4,7 @@
 mod answer;
 mod arguments;
 pub mod http;
+mod listing;
 mod log;
 mod problem;
 mod progress;
@@ -13,6 +14,7 @@ pub mod tools;
 
 pub use answer::{Answer, file_uri, refusal};
 pub use arguments::{BadArgument, parse};
+pub use listing::{listing, outcome};
 pub use log::log_to_stderr;
 pub use problem::{Code, Problem};
 pub use progress::Progress;

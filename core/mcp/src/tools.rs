@@ -26,6 +26,10 @@ pub enum Effect {
     Fetches,
     /// Anything, the network included.
     Runs,
+    /// Adds to what is there; each call counts.
+    Adds,
+    /// Adds to what is there; the second equal call changes nothing more.
+    Settles,
 }
 
 /// A tool whose answer is text.
@@ -39,17 +43,19 @@ pub fn text<P: JsonSchema + 'static>(
     effect: Effect,
 ) -> Result<Tool, String> {
     let input = shorten(schema_for_input::<P>().map_err(|error| format!("{name}: {error}"))?);
-    let (read_only, destructive, open) = match effect {
-        Effect::Reads => (true, false, false),
-        Effect::Changes => (false, true, false),
-        Effect::Fetches => (false, false, true),
-        Effect::Runs => (false, true, true),
+    let (read_only, destructive, repeatable, open) = match effect {
+        Effect::Reads => (true, false, true, false),
+        Effect::Changes => (false, true, false, false),
+        Effect::Fetches => (false, false, false, true),
+        Effect::Runs => (false, true, false, true),
+        Effect::Adds => (false, false, false, false),
+        Effect::Settles => (false, false, true, false),
     };
     let hints = ToolAnnotations::from_raw(
         Some(title.to_owned()),
         Some(read_only),
         Some(destructive),
-        Some(read_only),
+        Some(repeatable),
         Some(open),
     );
     Ok(Tool::new(name, description, input).with_annotations(hints))

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::process::Stdio;
 
 use rmcp::ServiceExt;
-use rmcp::model::{CallToolRequest, CallToolRequestParams, ClientRequest};
+use rmcp::model::{CallToolRequest, ClientRequest};
 use rmcp::service::PeerRequestOptions;
 use rustix::process::{Signal, kill_process};
+use sandboxed_testkit::mcp::call;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -26,9 +27,7 @@ fn frames(file: &Path) -> u32 {
 }
 
 fn request(tool: &str, arguments: &Value) -> ClientRequest {
-    let params = CallToolRequestParams::new(tool.to_owned());
-    let params = params.with_arguments(arguments.as_object().unwrap().clone());
-    ClientRequest::CallToolRequest(CallToolRequest::new(params))
+    ClientRequest::CallToolRequest(CallToolRequest::new(call(tool, arguments)))
 }
 
 /// Its pipes close as those of a killed client do, while it records, waits and holds a key.
@@ -39,18 +38,18 @@ async fn a_client_that_vanishes_in_the_middle_leaves_a_whole_recording_and_nothi
     let mut server = program(dir.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let pipes = (server.stdout.take().unwrap(), server.stdin.take().unwrap());
     let client = soon(().serve(pipes)).await.unwrap();
-    let call = async |tool: &str, arguments: Value| {
+    let ask = async |tool: &str, arguments: Value| {
         let handle =
             client.send_cancellable_request(request(tool, &arguments), PeerRequestOptions::no_options());
         let answer = soon(soon(handle).await.unwrap().await_response()).await.unwrap();
         serde_json::to_value(answer).unwrap()
     };
-    let started = call("start_desktop", json!({"width": 320, "height": 240})).await;
+    let started = ask("start_desktop", json!({"width": 320, "height": 240})).await;
     let traces = Traces::of(&started["structuredContent"]);
-    let recording = call("record", json!({"action": "start", "file": file})).await;
+    let recording = ask("record", json!({"action": "start", "file": file})).await;
     assert_ne!(recording["isError"], true, "{recording}");
     let command = json!({"command": "exec xterm -geometry 20x5+0+0", "wait_seconds": 60});
-    call("launch_program", command).await;
+    ask("launch_program", command).await;
     for (tool, arguments) in [
         ("wait_for", json!({"until": "window", "text": "never", "timeout_seconds": 300})),
         ("computer", json!({"action": "hold_key", "text": "shift", "duration": 50})),

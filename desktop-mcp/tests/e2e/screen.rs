@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use crate::stage::{Stage, pixels};
+use crate::stage::{Stage, picture, pixels};
 
 #[tokio::test]
 async fn a_picture_has_the_screens_size_and_keeps_it_when_that_changes() {
     let stage = Stage::sized(json!({"width": 800, "height": 600})).await;
     let size = async |stage: &Stage| {
         let answer = stage.server.call("screenshot", json!({})).await;
-        let (kind, file) = answer.picture().unwrap();
+        let (kind, file) = picture(&answer).unwrap();
         assert!(kind == "image/png" && answer.0.structured_content.is_none());
         let (width, height, _) = pixels(&file);
         (width, height)
@@ -29,7 +29,7 @@ async fn a_picture_has_the_screens_size_and_keeps_it_when_that_changes() {
 async fn parts_files_and_kinds_of_pictures() {
     let stage = Stage::sized(json!({"width": 2000, "height": 1000})).await;
     let part = stage.server.call("screenshot", json!({"region": [784, 392, 984, 492]})).await;
-    let (width, height, _) = pixels(&part.picture().unwrap().1);
+    let (width, height, _) = pixels(&picture(&part).unwrap().1);
     assert_eq!(
         (width, height),
         (256, 128),
@@ -45,13 +45,13 @@ async fn parts_files_and_kinds_of_pictures() {
         [("jpeg", "image/jpeg", &[0xff_u8, 0xd8][..]), ("webp", "image/webp", b"RIFF")]
     {
         let answer = stage.server.call("screenshot", json!({"format": format})).await;
-        let (mime_type, file) = answer.picture().unwrap();
+        let (mime_type, file) = picture(&answer).unwrap();
         assert!(mime_type == kind && file.starts_with(start), "{format}");
     }
     let file = tempfile::tempdir().unwrap();
     let path = file.path().join("shot.png");
     let answer = stage.server.call("screenshot", json!({"file": path})).await;
-    assert!(answer.picture().is_none() && answer.text().contains("2000x1000"));
+    assert!(picture(&answer).is_none() && answer.text().contains("2000x1000"));
     let (width, height, _) = pixels(&std::fs::read(&path).unwrap());
     assert_eq!((width, height), (2000, 1000), "a file has every pixel");
     assert_eq!(stage.server.problem("screenshot", json!({"file": path})).await["code"], "already_exists");
@@ -63,7 +63,7 @@ async fn a_screen_on_which_nothing_has_changed_is_not_shown_again() {
     let stage = Stage::new().await;
     stage.server.text("screenshot", json!({})).await;
     let same = stage.server.call("screenshot", json!({"only_changes": true})).await;
-    assert!(same.picture().is_none() && same.text().contains("Nothing"), "{same:?}");
+    assert!(picture(&same).is_none() && same.text().contains("Nothing"), "{same:?}");
     stage.finish().await;
 }
 

@@ -2,27 +2,12 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use base64::Engine as _;
-use rmcp::{
-    RoleClient, ServiceExt,
-    model::{CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, ContentBlock},
-    service::{PeerRequestOptions, RequestHandle, RunningService},
-    transport::TokioChildProcess,
-};
-use rustix::process::{Pid, Signal, kill_process};
+pub use sandboxed_testkit::mcp::{Answer, McpServer as Server, soon};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
-
-/// Longer than anything a test waits for; its end is a failure.
-const PATIENCE: Duration = Duration::from_secs(90);
-
-/// What comes of `future`, which must be soon.
-pub async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future).await.expect("it happens in time")
-}
 
 /// The program, with a directory for its desktops.
 pub fn program(runtime: &Path) -> Command {
@@ -31,108 +16,10 @@ pub fn program(runtime: &Path) -> Command {
     command
 }
 
-/// A server and its client.
-pub struct Server {
-    client: RunningService<RoleClient, ()>,
-    pid: Pid,
-}
-
-impl Server {
-    pub async fn start(command: Command) -> Self {
-        let child = TokioChildProcess::new(command).unwrap();
-        let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
-        let client = soon(().serve(child)).await.unwrap();
-        Self { client, pid }
-    }
-
-    pub async fn tools(&self) -> Value {
-        serde_json::to_value(soon(self.client.list_all_tools()).await.unwrap()).unwrap()
-    }
-
-    pub async fn call(&self, tool: &str, arguments: Value) -> Answer {
-        let params = CallToolRequestParams::new(tool.to_owned())
-            .with_arguments(arguments.as_object().unwrap().clone());
-        Answer(soon(self.client.call_tool(params)).await.unwrap())
-    }
-
-    /// Structured content of a call that succeeds.
-    pub async fn data(&self, tool: &str, arguments: Value) -> Value {
-        let answer = self.call(tool, arguments.clone()).await;
-        assert!(!answer.is_error(), "{tool} {arguments}: {answer:?}");
-        let data = answer.0.structured_content.clone().unwrap();
-        assert_eq!(serde_json::from_str::<Value>(&answer.text()).unwrap(), data);
-        data
-    }
-
-    /// Text of a call that succeeds and has no structured content, which would replace it.
-    pub async fn text(&self, tool: &str, arguments: Value) -> String {
-        let answer = self.call(tool, arguments.clone()).await;
-        assert!(
-            !answer.is_error() && answer.0.structured_content.is_none(),
-            "{tool} {arguments}: {answer:?}"
-        );
-        answer.text()
-    }
-
-    /// The error of a call that fails.
-    pub async fn problem(&self, tool: &str, arguments: Value) -> Value {
-        let answer = self.call(tool, arguments.clone()).await;
-        assert!(answer.is_error() && answer.0.structured_content.is_none(), "{tool} {arguments}: {answer:?}");
-        let problem: Value =
-            serde_json::from_str(&answer.text()).unwrap_or_else(|e| panic!("{e}: {answer:?}"));
-        assert!(
-            problem["message"].is_string() && problem["hint"].as_str().is_some_and(|hint| hint.len() > 10)
-        );
-        problem
-    }
-
-    /// Begins a call that may be taken back.
-    pub async fn begin(&self, tool: &str, arguments: Value) -> RequestHandle<RoleClient> {
-        let params = CallToolRequestParams::new(tool.to_owned())
-            .with_arguments(arguments.as_object().unwrap().clone());
-        let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
-        let options = PeerRequestOptions::no_options();
-        soon(self.client.send_cancellable_request(request, options)).await.unwrap()
-    }
-
-    /// Its process.
-    pub fn pid(&self) -> Pid {
-        self.pid
-    }
-
-    /// The client hangs up; the server ends by itself.
-    pub async fn leave(self) {
-        soon(self.client.cancel()).await.unwrap();
-    }
-
-    /// The server is killed and can tidy nothing up.
-    pub async fn kill(self) {
-        kill_process(self.pid, Signal::KILL).unwrap();
-        soon(self.client.waiting()).await.unwrap();
-    }
-}
-
-/// What a tool answered.
-#[derive(Debug)]
-pub struct Answer(pub CallToolResult);
-
-impl Answer {
-    pub fn is_error(&self) -> bool {
-        self.0.is_error == Some(true)
-    }
-
-    /// All text, block after block.
-    pub fn text(&self) -> String {
-        let blocks = self.0.content.iter().filter_map(ContentBlock::as_text);
-        blocks.map(|block| block.text.as_str()).collect::<Vec<_>>().join("\n")
-    }
-
-    /// The picture's kind and bytes.
-    pub fn picture(&self) -> Option<(String, Vec<u8>)> {
-        let image = self.0.content.iter().find_map(ContentBlock::as_image)?;
-        let bytes = base64::engine::general_purpose::STANDARD.decode(&image.data).unwrap();
-        Some((image.mime_type.clone(), bytes))
-    }
+/// Kind and bytes of the picture in an answer.
+pub fn picture(answer: &Answer) -> Option<(String, Vec<u8>)> {
+    let (kind, data) = answer.picture()?;
+    Some((kind.to_owned(), base64::engine::general_purpose::STANDARD.decode(data).unwrap()))
 }
 
 /// Width, height and RGB of a PNG.
