@@ -14,8 +14,10 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::animation::{Animation, Container};
+use super::gif::Gif;
 use super::video::Video;
-use super::webp::Animation;
+use super::webp::Webp;
 use crate::error::{Code, Problem, Result};
 use crate::geometry::Rect;
 use crate::see::{Eyes, Frame};
@@ -28,6 +30,8 @@ pub const MOST_BYTES: u64 = 256 << 20;
 /// Kinds of recordings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// Animated GIF.
+    Gif,
     /// Animated WebP.
     Webp,
     /// What ffmpeg makes of the file's name.
@@ -193,11 +197,9 @@ impl Recording {
     }
 }
 
-type File = BufWriter<std::fs::File>;
-
 /// Where frames go.
 enum Sink {
-    Webp(Owner<Option<Animation<File>>>, u64),
+    Animation(Owner<Option<Animation>>, u64),
     Video(Box<Video>),
 }
 
@@ -209,15 +211,24 @@ impl Sink {
                 .map(Box::new)
                 .map(Self::Video);
         }
-        let animation = Animation::begin(BufWriter::new(create(&wish.file)?), first)?;
+        let file = BufWriter::new(create(&wish.file)?);
+        let gif = wish.kind == Kind::Gif;
+        let animation = Animation::begin(first, |width, height| {
+            let container: Box<dyn Container> = if gif {
+                Box::new(Gif::begin(file, width, height)?)
+            } else {
+                Box::new(Webp::begin(file, width, height)?)
+            };
+            Ok(container)
+        })?;
         let bytes = animation.bytes();
-        let owner = Owner::start("webp", Some(animation));
-        Ok(Self::Webp(owner.map_err(|error| Problem::system("start", "a thread", error))?, bytes))
+        let owner = Owner::start("animation", Some(animation));
+        Ok(Self::Animation(owner.map_err(|error| Problem::system("start", "a thread", error))?, bytes))
     }
 
     async fn add(&mut self, frame: Frame, time: Duration) -> Result<bool> {
         match self {
-            Self::Webp(owner, bytes) => {
+            Self::Animation(owner, bytes) => {
                 let added = owner.run(move |animation| {
                     let animation = animation.as_mut().ok_or_else(over)?;
                     Ok((animation.add(frame, time)?, animation.bytes()))
@@ -232,14 +243,14 @@ impl Sink {
 
     fn bytes(&self) -> u64 {
         match self {
-            Self::Webp(_, bytes) => *bytes,
+            Self::Animation(_, bytes) => *bytes,
             Self::Video(video) => video.bytes(),
         }
     }
 
     async fn finish(self, time: Duration) -> Result<(u64, u32)> {
         match self {
-            Self::Webp(owner, _) => {
+            Self::Animation(owner, _) => {
                 owner.run(move |animation| animation.take().ok_or_else(over)?.finish(time)).await
             }
             Self::Video(video) => video.finish().await,

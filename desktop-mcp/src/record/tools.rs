@@ -18,7 +18,8 @@ const LONGEST: u64 = 3600;
 /// Most frames a second.
 const FASTEST: u32 = 30;
 /// Kinds of files, and what they are called.
-const KINDS: [(&str, Kind, &str); 3] = [
+const KINDS: [(&str, Kind, &str); 4] = [
+    ("gif", Kind::Gif, "image/gif"),
     ("webp", Kind::Webp, "image/webp"),
     ("mp4", Kind::Video, "video/mp4"),
     ("mkv", Kind::Video, "video/x-matroska"),
@@ -33,7 +34,7 @@ pub struct RecordParams {
     pub desktop: String,
     /// start or stop
     action: Action,
-    /// For start: a new file that ends in .webp (animation), or .mp4 or .mkv (video, needs ffmpeg)
+    /// For start: a new file that ends in .webp or .gif (animations), or .mp4 or .mkv (video, needs ffmpeg)
     #[serde(default)]
     file: String,
     /// For start: only this part, [x0, y0, x1, y1] in pixels of the picture [whole screen]
@@ -101,7 +102,7 @@ pub async fn record(desktop: &Desktop, params: RecordParams) -> Result<Answer> {
         std::path::absolute(&params.file).map_err(|error| Problem::system("find", &params.file, error))?;
     let ending = file.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
     let Some((_, kind, _)) = KINDS.iter().find(|(name, ..)| *name == ending) else {
-        return Err(Problem::invalid("file", "its name must end in .webp, .mp4 or .mkv"));
+        return Err(Problem::invalid("file", "its name must end in .webp, .gif, .mp4 or .mkv"));
     };
     let area = region(desktop, &params.region, 0).await?;
     let longest = Duration::from_secs(params.max_seconds);

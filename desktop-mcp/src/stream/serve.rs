@@ -1,5 +1,6 @@
 //! MJPEG over HTTP: `GET /d1.mjpeg`, parts of `multipart/x-mixed-replace`, as `<img src>` shows them. Loopback only, and
-//! only with the token: other users of the machine reach loopback too, and so does every page in a browser.
+//! only with the desktop's token: other users of the machine reach loopback too, and so does every page in a browser. The
+//! token's file is in the desktop's directory and goes with it.
 
 use std::{
     convert::Infallible,
@@ -19,14 +20,13 @@ use axum::{
 use futures::{Stream, StreamExt, stream};
 use sandboxed_mcp::Token;
 use serde::Deserialize;
-use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Camera, Jpeg};
 use crate::error::{Problem, Result};
-use crate::session::Desktops;
+use crate::session::{Desktop, Desktops};
 
 /// Most who watch at a time, over all desktops: each is a connection.
 const MOST_VIEWERS: usize = 256;
@@ -40,53 +40,56 @@ pub struct Studio(Arc<OnceCell<Running>>);
 #[derive(Debug)]
 struct Running {
     address: SocketAddr,
-    /// Removed with the server.
-    directory: TempDir,
     _task: AbortOnDropHandle<()>,
 }
 
 impl Studio {
-    /// Where the desktops are served, and the file with the token.
+    /// Where a desktop is served, and the file with its token.
     ///
     /// # Errors
     /// No port or file can be had.
-    pub async fn open(&self, desktops: &Desktops) -> Result<(SocketAddr, PathBuf)> {
+    pub async fn open(&self, desktops: &Desktops, desktop: &Desktop) -> Result<(SocketAddr, PathBuf)> {
         let running = self.0.get_or_try_init(|| Running::start(desktops.clone())).await?;
-        Ok((running.address, running.token_file()))
+        let file = token_file(desktop);
+        Token::of_file(&file).map_err(|error| Problem::system("write", file.display(), error))?;
+        Ok((running.address, file))
     }
 }
 
 impl Running {
     async fn start(desktops: Desktops) -> Result<Self> {
         let failed = |error| Problem::system("serve", "the stream", error);
-        let directory = tempfile::Builder::new().prefix("desktop-stream-").tempdir().map_err(failed)?;
-        let token = Token::make(&directory.path().join("token")).map_err(failed)?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let app = router(desktops, token);
+        let app = router(desktops);
         let task = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, app).await {
                 tracing::warn!("the stream ends: {error}");
             }
         });
-        Ok(Self { address, directory, _task: AbortOnDropHandle::new(task) })
+        Ok(Self { address, _task: AbortOnDropHandle::new(task) })
     }
+}
 
-    fn token_file(&self) -> PathBuf {
-        self.directory.path().join("token")
-    }
+fn token_file(desktop: &Desktop) -> PathBuf {
+    desktop.directory().join("stream-token")
+}
+
+/// Whether this is the token of a desktop. Nobody has one before it was asked for.
+fn admits(desktop: &Desktop, given: &str) -> bool {
+    let file = token_file(desktop);
+    file.exists() && Token::of_file(&file).is_ok_and(|token| token.is(given))
 }
 
 #[derive(Clone)]
 struct Served {
     desktops: Desktops,
-    token: Token,
     viewers: Arc<Semaphore>,
 }
 
 /// The routes.
-pub fn router(desktops: Desktops, token: Token) -> Router {
-    let served = Served { desktops, token, viewers: Arc::new(Semaphore::new(MOST_VIEWERS)) };
+pub fn router(desktops: Desktops) -> Router {
+    let served = Served { desktops, viewers: Arc::new(Semaphore::new(MOST_VIEWERS)) };
     Router::new().route("/{name}", get(watch_desktop)).with_state(served)
 }
 
@@ -104,18 +107,21 @@ async fn watch_desktop(
 ) -> Response {
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or(&asked.token);
-    if !served.token.is(given) {
+    let Some(name) = name.strip_suffix(".mjpeg") else {
+        return (StatusCode::NOT_FOUND, "there are only /DESKTOP.mjpeg").into_response();
+    };
+    let desktop = match served.desktops.get(Some(name)) {
+        Ok(desktop) => desktop,
+        Err(problem) => return (StatusCode::NOT_FOUND, problem.message).into_response(),
+    };
+    if !admits(&desktop, given) {
         let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
         return (StatusCode::UNAUTHORIZED, challenge, "the token is missing or wrong").into_response();
     }
-    let Some(desktop) = name.strip_suffix(".mjpeg") else {
-        return (StatusCode::NOT_FOUND, "there are only /DESKTOP.mjpeg").into_response();
-    };
     let Ok(place) = Arc::clone(&served.viewers).try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many watch already").into_response();
     };
-    let camera = served.desktops.get(Some(desktop)).and_then(|desktop| desktop.camera());
-    match camera {
+    match desktop.camera() {
         Ok(camera) => {
             let kind = format!("multipart/x-mixed-replace; boundary={BOUNDARY}");
             let headers = [(header::CONTENT_TYPE, kind.as_str()), (header::CACHE_CONTROL, "no-store")];

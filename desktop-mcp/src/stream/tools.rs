@@ -47,7 +47,7 @@ pub fn tools() -> Result<Vec<Tool>, String> {
 /// `unknown_desktop`, or what keeps it from being served.
 pub async fn stream(desktops: &Desktops, studio: &Studio, params: StreamParams) -> Result<StreamResponse> {
     let desktop = desktops.named(&params.desktop)?;
-    let (address, file) = studio.open(desktops).await?;
+    let (address, file) = studio.open(desktops, &desktop).await?;
     let url = format!("http://{address}/{}.mjpeg", desktop.id());
     Ok(StreamResponse { url, token_file: file.display().to_string() })
 }

@@ -102,8 +102,9 @@ fn keepers(processes: &[Pid]) -> [Pid; 2] {
     [parent(&keeper).unwrap(), keeper]
 }
 
-/// A program that leaves its parents, its session and the display behind.
-const ESCAPE: &str = "setsid sh -c 'sleep 1000 & sleep 1000' >/dev/null 2>&1 & echo gone";
+/// A program that leaves its parents, its session and the display behind, and says when it has.
+const ESCAPE: &str = "cd \"$XDG_RUNTIME_DIR\" && mkfifo up && (setsid sh -c 'sleep 1000 & echo > up; sleep 1000' \
+    >/dev/null 2>&1 &) && read -r _ < up";
 
 #[tokio::test]
 async fn nothing_is_left_whoever_is_killed() {
@@ -123,7 +124,10 @@ async fn nothing_is_left_whoever_is_killed() {
         let traces = Traces::of(&desktop);
         server.data("launch_program", json!({"command": ESCAPE, "wait_seconds": 60})).await;
         let mut processes = processes_of(dir.path());
-        assert!(processes.len() >= 8, "server, two keepers, X server, bus, window manager, escaped: {about}");
+        assert!(
+            processes.len() >= 8,
+            "server, two keepers, X server, bus, window manager, the two that escaped: {about}"
+        );
         let [guard, keeper] = keepers(&processes);
         for pid in
             [(guard, guard_too), (keeper, keeper_too)].iter().filter(|(_, too)| *too).map(|(pid, _)| pid)
@@ -134,7 +138,7 @@ async fn nothing_is_left_whoever_is_killed() {
             server.kill().await;
             None
         } else {
-            processes.retain(|pid| *pid != server.pid());
+            processes.retain(|pid| pid.as_raw_nonzero().get() != server.pid());
             Some(server)
         };
         let next = if guard_too && keeper_too {

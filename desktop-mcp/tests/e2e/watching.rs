@@ -139,13 +139,17 @@ async fn a_recording_has_what_happened_and_is_whole_however_it_ends() {
         let problem = stage.server.problem("record", json!({"action": "start", "file": file(name)})).await;
         assert_eq!((&problem["code"], &problem["field"]), (&json!(code), &json!("file")), "{name}");
     }
-    stage.server.text("record", json!({"action": "start", "file": file("c.mp4")})).await;
-    let _program = terminal(&stage, "two");
-    wait(&stage, json!({"until": "window", "text": "Words"})).await;
-    wait(&stage, json!({"until": "still", "quiet_ms": 300})).await;
-    let report = stage.server.text("record", json!({"action": "stop"})).await;
-    let bytes = std::fs::read(file("c.mp4")).unwrap();
-    assert!(bytes.get(4..8) == Some(b"ftyp") && bytes.len() > 1000, "{report}");
+    for (name, at, magic) in [("b.gif", 0, &b"GIF89a"[..]), ("c.mp4", 4, b"ftyp")] {
+        stage.server.text("record", json!({"action": "start", "file": file(name)})).await;
+        let program = terminal(&stage, "two");
+        wait(&stage, json!({"until": "window", "text": "Words"})).await;
+        wait(&stage, json!({"until": "still", "quiet_ms": 300})).await;
+        let report = stage.server.text("record", json!({"action": "stop"})).await;
+        let bytes = std::fs::read(file(name)).unwrap();
+        assert!(bytes[at..].starts_with(magic) && bytes.len() > 1000, "{name}: {report}");
+        drop(program);
+        wait(&stage, json!({"until": "window", "text": "Words", "gone": true})).await;
+    }
     stage.finish().await;
 }
 
@@ -194,6 +198,13 @@ async fn the_live_picture_needs_its_token_and_sends_only_what_changes() {
     assert!(Viewer::ask(url, "").await.0.contains("401"));
     assert!(Viewer::ask(url, "?token=00").await.0.contains("401"));
     assert!(Viewer::ask(&url.replace("d1", "d7"), &query).await.0.contains("404"));
+    let other = stage.server.data("start_desktop", json!({})).await["desktop"].clone();
+    let live_too = stage.server.data("stream", json!({"desktop": other})).await;
+    assert!(
+        Viewer::ask(live_too["url"].as_str().unwrap(), &query).await.0.contains("401"),
+        "each has its own"
+    );
+    stage.server.data("stop_desktop", json!({"desktop": other})).await;
     let (status, mut one) = Viewer::ask(url, &query).await;
     assert!(status.contains("200"), "{status}");
     let (_, mut two) = Viewer::ask(url, &query).await;
