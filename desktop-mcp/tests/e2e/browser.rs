@@ -39,7 +39,7 @@ if (location.hash == '#text') { document.body.append(document.createElement('tex
 </script>"#;
 
 /// What a browser needs here, and what would disturb.
-pub const FLAGS: &str = "--no-sandbox --disable-gpu --no-first-run --no-default-browser-check --disable-dev-shm-usage \
+pub const FLAGS: &str = "--no-sandbox --disable-gpu --no-first-run --no-default-browser-check \
     --disable-background-networking --disable-component-update --disable-sync --password-store=basic \
     --disable-features=Translate,OverscrollHistoryNavigation";
 

@@ -23,7 +23,7 @@ const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>Game</title>
 <script>
 const tell = what => fetch('/event', { method: 'POST', body: JSON.stringify([what]) });
 for (let n = 1; n <= 60; n++) lines.insertAdjacentHTML('beforeend', `<p>Row number ${n}`);
-drop.ondragover = e => e.preventDefault();
+drop.ondragover = e => { e.preventDefault(); drop.textContent = 'Let go here'; drop.ariaLabel = 'Let go here'; };
 drop.ondrop = async e => { e.preventDefault(); const file = e.dataTransfer.files[0];
   tell({dropped: [file.name, await file.text()]}); };
 </script>"#;
@@ -45,7 +45,7 @@ impl Game {
         let stage = Stage::new().await;
         let profile = files.path().join("profile");
         let command = format!(
-            "exec chromium {FLAGS} --force-renderer-accessibility --window-position=660,0 --window-size=620,800 \
+            "exec chromium {FLAGS} --disable-dev-shm-usage --force-renderer-accessibility --window-position=660,0 --window-size=620,800 \
              --user-data-dir={} --app=http://{address}/",
             profile.display()
         );
@@ -136,7 +136,17 @@ async fn the_game_is_won_by_pixels_only() {
     // A file, from one program to another.
     let chooser = game.chooser().await;
     let (file, to) = (game.seen("parcel.txt", OTHER_HALF).await, game.seen("Mailbox", PAGE_HALF).await);
-    game.computer(json!({"action": "left_click_drag", "start_coordinate": file, "coordinate": to})).await;
+    game.computer(json!({"action": "left_mouse_down", "coordinate": file})).await;
+    let around = [[to[0] - 40, to[1] - 5], to];
+    for at in around.iter().cycle().take(40) {
+        game.computer(json!({"action": "mouse_move", "coordinate": at})).await;
+        let taken =
+            json!({"until": "text_in_picture", "text": "Let go", "region": PAGE_HALF, "timeout_seconds": 5});
+        if game.stage.server.text("wait_for", taken).await.starts_with("there: ") {
+            break;
+        }
+    }
+    game.computer(json!({"action": "left_mouse_up"})).await;
     assert_eq!(game.told().await, json!({"dropped": ["parcel.txt", "for you"]}));
     drop(chooser);
     // A dialog.
@@ -190,7 +200,19 @@ async fn the_game_is_won_by_refs() {
     game.there("cell", "parcel.txt").await;
     let cells = game.stage.server.text("snapshot", json!({"only": "parcel.txt"})).await;
     let (file, to) = (reference(&cells, "cell \"parcel.txt\""), element("button \"Mailbox\""));
-    game.act(json!({"action": "drag", "element": file, "value": to})).await;
+    game.act(json!({"action": "hover", "element": file})).await;
+    game.computer(json!({"action": "left_mouse_down"})).await;
+    let around = [element("checkbox \"Member\""), to];
+    for over in around.iter().cycle().take(40) {
+        game.act(json!({"action": "hover", "element": over})).await;
+        let taken = json!({"until": "element", "text": "Let go", "timeout_seconds": 2});
+        if game.stage.server.text("wait_for", taken).await.starts_with("there: ") {
+            break;
+        }
+    }
+    // Whichever of the two it is over when the page says so.
+    game.act(json!({"action": "hover", "text": "Let go here"})).await;
+    game.computer(json!({"action": "left_mouse_up"})).await;
     assert_eq!(game.told().await, json!({"dropped": ["parcel.txt", "for you"]}));
     drop(chooser);
     // A dialog.
