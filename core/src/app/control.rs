@@ -130,7 +130,9 @@ impl App {
     /// # Errors
     /// `not_found`.
     pub async fn mission(&self, id: Uuid) -> Result<MissionView, ApiError> {
-        Ok(self.store.read(move |c| store::get_mission(c, id)).await?.view())
+        let found = self.store.read(move |c| Ok((store::get_mission(c, id)?, store::mcp_servers(c, id)?)));
+        let (row, mcp_servers) = found.await?;
+        Ok(MissionView { mcp_servers, ..row.view() })
     }
 
     /// A page of a mission's events.

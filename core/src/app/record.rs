@@ -1,7 +1,8 @@
 //! The completion record of a worker, within its byte budget.
 
 use sandboxed_domain::api::{
-    ApiError, CompletionRecord, Cost, GetWorkerParams, GetWorkerResponse, LogPaths, Reported, WorkerViewKind,
+    ApiError, CompletionRecord, Cost, GetWorkerParams, GetWorkerResponse, LogPaths, McpState, Reported,
+    WorkerViewKind,
 };
 use sandboxed_domain::policy::{cut_middle, head_at};
 
@@ -58,7 +59,8 @@ impl App {
 
     async fn record(&self, row: MissionRow) -> Result<CompletionRecord, ApiError> {
         let id = row.id;
-        let runs = self.store.read(move |c| store::runs_of(c, id)).await?;
+        let found = self.store.read(move |c| Ok((store::runs_of(c, id)?, store::mcp_servers(c, id)?)));
+        let (runs, mcp_servers) = found.await?;
         let last = runs.iter().rev().find(|run| run.kind == RunKind::Turn);
         let log_paths = last.map(|run| self.log_paths(&row, run));
         let exit = last.and_then(|run| run.exit.as_ref());
@@ -91,6 +93,7 @@ impl App {
             working_directory: row.working_directory,
             log_paths,
             error: row.error,
+            mcp_servers,
         })
     }
 
@@ -125,9 +128,16 @@ fn fit(mut record: CompletionRecord, bytes: usize) -> CompletionRecord {
         if let Some(error) = &mut record.git_error {
             *error = cut_middle(error, most);
         }
+        for detail in record.mcp_servers.iter_mut().filter_map(|server| server.detail.as_mut()) {
+            *detail = cut_middle(detail, most);
+        }
         record.title = head_at(&record.title, most.max(60)).to_owned();
         if most < 120 {
             record.log_paths = None;
+            record.mcp_servers.retain(|server| server.state != McpState::Ready);
+        }
+        if most == 0 {
+            record.mcp_servers.clear();
         }
     }
     record

@@ -5,8 +5,8 @@ use std::io::Read;
 use futures::{Stream, StreamExt};
 use sandboxed_client::{Client, Frame};
 use sandboxed_domain::api::{
-    ApiError, CreateMissionParams, Event, EventBody, EventsParams, ListMissionsParams, MessageParams,
-    MissionView, PermissionMode, RequestView, ResumeMissionParams,
+    ApiError, CreateMissionParams, Event, EventBody, EventsParams, ListMissionsParams, McpServerView,
+    MessageParams, MissionView, PermissionMode, RequestView, ResumeMissionParams,
 };
 use serde_json::Value;
 
@@ -169,7 +169,13 @@ fn show(view: &MissionView, format: Format) -> Result<(), ApiError> {
         ("parked until", view.parked_until.as_ref().map_or_else(|| "-".to_owned(), time)),
         ("ended", view.ended_at.as_ref().map_or_else(|| "-".to_owned(), time)),
     ];
-    out::raw(&out::table(&rows.map(|(name, value)| vec![name.to_owned(), value])))
+    let server = |server: &McpServerView| {
+        let detail = server.detail.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        let state = format!("{} {}{detail}", server.name, server.state.as_str());
+        vec!["mcp".to_owned(), out::one_line(&state, 200)]
+    };
+    let rows = rows.map(|(name, value)| vec![name.to_owned(), value]).into_iter();
+    out::raw(&out::table(&rows.chain(view.mcp_servers.iter().map(server)).collect::<Vec<_>>()))
 }
 
 /// What waits for an answer. The whole of it (a command, a plan) is in the JSON.
@@ -308,6 +314,9 @@ fn text(body: &EventBody) -> String {
         EventBody::RequestOpened { request_id, title, .. } => format!("{request_id} {}", short(title)),
         EventBody::RequestAnswered { request_id, decision, .. } => format!("{request_id} {decision}"),
         EventBody::Usage(usage) => format!("{} in, {} out", usage.input_tokens, usage.output_tokens),
+        EventBody::McpServer { name, state, detail } => {
+            format!("{name} {} {}", state.as_str(), short(detail.as_deref().unwrap_or_default()))
+        }
         EventBody::Goal { status, objective, iterations, .. } => {
             format!("{status} after {iterations} turns: {}", short(objective))
         }

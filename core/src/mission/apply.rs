@@ -1,7 +1,7 @@
 //! From what a codec understood to what is written: events, the mission's row and the run's row, in one transaction.
 
 use chrono::Utc;
-use sandboxed_domain::api::{EventBody, RequestView, Usage};
+use sandboxed_domain::api::{EventBody, McpServerView, RequestView, Usage};
 use sandboxed_domain::harness::{FailureClass, HarnessEvent};
 use sandboxed_domain::policy::request_options;
 use serde_json::Value;
@@ -12,6 +12,8 @@ use crate::store::{self, LastTurn, MissionRow, RunRow, Setbacks, StoreError, Tx}
 
 /// Most bytes of plain text kept as events for one run; the log file has all of it.
 pub(super) const MAX_STORED_TEXT: u64 = 4 << 20;
+/// Most characters of why an MCP server is not well.
+const MCP_DETAIL: usize = 500;
 /// Most bytes of a last message.
 const MAX_MESSAGE: usize = 2000;
 
@@ -81,6 +83,10 @@ fn apply(
         HarnessEvent::Warning { code, message } => {
             row.last_activity = one_line(&message, 80);
             store::append_event(tx, id, &EventBody::Error { code, message })?;
+        }
+        HarnessEvent::McpServer { name, state, detail } => {
+            let detail = detail.map(|words| one_line(&words, MCP_DETAIL));
+            store::mcp_server_told(tx, id, McpServerView { name, state, detail })?;
         }
         HarnessEvent::Goal { status, objective, iterations, tokens_used, token_budget } => {
             row.last_activity = format!("goal {status}, turn {iterations}");

@@ -69,7 +69,8 @@ pub(super) async fn prepare(actor: &Actor<'_>, row: MissionRow) -> Result<(), St
     })
     .await??;
     let prompt = prompt.filter(|_| plan.stdin == StdinMode::Null);
-    write_run(actor, &plan, directory, written, prompt, (credential.label, several)).await?;
+    let servers = if harness.capabilities().mcp { supplies.server_names() } else { Vec::new() };
+    write_run(actor, &plan, directory, written, prompt, (credential.label, several), servers).await?;
     note_global(actor).await
 }
 
@@ -384,6 +385,7 @@ async fn write_run(
     written: Written,
     prompt: Option<(String, String)>,
     (credential, several): (String, bool),
+    servers: Vec<String>,
 ) -> Result<(), StepError> {
     let run_plan = RunPlan {
         argv: plan.argv.clone(),
@@ -399,6 +401,7 @@ async fn write_run(
                 store::transition(tx, row, MissionStatus::Active, None)?;
             }
             note_files(tx, row.id, written)?;
+            store::set_mcp_servers(tx, row.id, &servers)?;
             note_credential(tx, row.id, &run_plan, several)?;
             if let Some((message, _)) = &prompt {
                 store::message_sent(tx, message)?;

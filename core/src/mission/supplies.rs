@@ -1,12 +1,16 @@
 //! What a mission gets of the Library: decided anew before each run, from the files as they are then.
 
 use sandboxed_domain::api::{ApiError, ErrorCode, EventBody};
-use sandboxed_domain::harness::{BackendKind, Harness, McpServer, PlannedFile, Skill, library_files};
-use sandboxed_domain::library::{Library, Resolved, Selection, check_selection, resolve_library};
+use sandboxed_domain::harness::{
+    BackendKind, Harness, LibraryServer, McpServer, PlannedFile, Skill, Transport, library_files,
+};
+use sandboxed_domain::library::{
+    Library, PLATFORM_SERVER, Resolved, Selection, check_selection, resolve_library,
+};
 
 use super::actor::{Actor, StepError};
 use crate::store::{self, MissionRow, MissionSpec, WorkspaceRow, blocking};
-use crate::workspace::{Workspaces, inside_own_program};
+use crate::workspace::{Workspaces, inside_own_program, network_env};
 
 /// What a mission gets, and what its boss should know of it.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +19,8 @@ pub(super) struct Supplies {
     pub resolved: Resolved,
     /// The skill of the mission's part.
     pub part: Option<Skill>,
+    /// Variables by which programs find the way out of the sandbox. Not every agent hands its environment on.
+    pub network: Vec<(String, String)>,
 }
 
 /// Decides, with the remote's newest where it answers. What is amiss becomes events.
@@ -63,9 +69,22 @@ fn decide(
     let selection =
         Selection { template_mcps: &template.mcps, template_skills: &template.skills, ..selection(spec) };
     let secrets = folder.secrets()?;
-    let resolved =
+    let mut resolved =
         resolve_library(&library, &selection, harness.library_places(), &|name| secrets.get(name).cloned())?;
-    Ok(Supplies { resolved, part: Some(part_skill(&library, part)) })
+    let network = network_env(workspace);
+    show_the_way_out(&mut resolved.servers, &network);
+    Ok(Supplies { resolved, part: Some(part_skill(&library, part)), network })
+}
+
+/// Programs get the variables of the network, unless they say something else.
+fn show_the_way_out(servers: &mut [LibraryServer], network: &[(String, String)]) {
+    for server in servers {
+        if let Transport::Stdio { env, .. } = &mut server.transport {
+            for (name, value) in network {
+                env.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+    }
 }
 
 /// What a mission itself asks for.
@@ -123,6 +142,13 @@ impl Supplies {
         files
     }
 
+    /// Names of all MCP servers of a run.
+    pub(super) fn server_names(&self) -> Vec<String> {
+        let built_in = self.resolved.built_in.iter().map(|(_, program)| (*program).to_owned());
+        let library = self.resolved.servers.iter().map(|server| server.name.clone());
+        std::iter::once(PLATFORM_SERVER.to_owned()).chain(built_in).chain(library).collect()
+    }
+
     /// The built-in servers that were selected, as the harness starts them in `directory`.
     ///
     /// # Errors
@@ -150,9 +176,29 @@ impl Supplies {
                 name: (*program).to_owned(),
                 command: inside_own_program(host, program)?,
                 args,
-                env: std::collections::BTreeMap::new(),
+                env: self.network.iter().cloned().collect(),
             })
         };
         self.resolved.built_in.iter().map(server).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_shown_the_way_out_and_addresses_have_none() {
+        let stdio = |env: &[(&str, &str)]| Transport::Stdio {
+            command: "p".to_owned(),
+            args: Vec::new(),
+            env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        };
+        let http = Transport::Http { url: "http://x".to_owned(), headers: Default::default() };
+        let server = |transport| LibraryServer { name: "s".to_owned(), transport };
+        let mut servers = [server(stdio(&[])), server(stdio(&[("http_proxy", "own")])), server(http.clone())];
+        show_the_way_out(&mut servers, &[("http_proxy".to_owned(), "ours".to_owned())]);
+        let found = servers.map(|server| server.transport);
+        assert_eq!(found, [stdio(&[("http_proxy", "ours")]), stdio(&[("http_proxy", "own")]), http]);
     }
 }

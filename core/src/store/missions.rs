@@ -214,6 +214,7 @@ impl MissionRow {
             config_profile: self.spec.config_profile.clone(),
             agent: self.spec.agent.clone(),
             mcps: self.spec.mcps.clone(),
+            mcp_servers: Vec::new(),
             created_at: self.created_at,
             updated_at: self.updated_at,
             ended_at: self.ended_at,
@@ -521,7 +522,9 @@ pub fn delete_mission(tx: &Tx<'_>, id: Uuid) -> Result<(), StoreError> {
         "DELETE FROM stdin_writes WHERE run_id IN (SELECT id FROM runs WHERE mission_id = ?1)",
         [&id],
     )?;
-    for table in ["events", "runs", "messages", "attention", "requests", "rules", "written_files"] {
+    for table in
+        ["events", "runs", "messages", "attention", "requests", "rules", "written_files", "mcp_servers"]
+    {
         tx.execute(&format!("DELETE FROM {table} WHERE mission_id = ?1"), [&id])?;
     }
     tx.execute("DELETE FROM missions WHERE id = ?1", [&id])?;

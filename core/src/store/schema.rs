@@ -102,6 +102,11 @@ CREATE TABLE written_files (
   mission_id TEXT NOT NULL, path TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (mission_id, path)
 ) STRICT;
 "#,
+    r#"
+CREATE TABLE mcp_servers (
+  mission_id TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, detail TEXT, PRIMARY KEY (mission_id, name)
+) STRICT;
+"#,
 ];
 
 /// Checks the file, sets the connection up and migrates.

@@ -14,3 +14,4 @@ mod missions;
 mod places;
 mod remotes;
 mod shelf;
+mod states;

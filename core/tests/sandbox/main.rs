@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 mod escapes;
+mod fetching;
 mod image;
 mod inside;
 mod internet;

@@ -12,7 +12,7 @@ use crate::support::{PATIENCE, Place, finish, say, script};
 
 impl Place {
     /// The same with a network.
-    fn with(name: &str, network: Network) -> Self {
+    pub fn with(name: &str, network: Network) -> Self {
         let mut place = Self::new(name);
         place.spec.network = network;
         if let Some(text) = resolv_conf(&place.spec.network) {
@@ -73,7 +73,7 @@ async fn nat_reaches_the_internet_and_nothing_else() {
     assert!(helpers.len() >= 2 && all_end(&helpers), "the way out ends with its sandbox");
 }
 
-fn rules() -> Network {
+pub fn rules() -> Network {
     let rules = ["good.test", "*.good.test", "private.test", "unknown.invalid", "203.0.113.11:8080"];
     Network::Allowlist(rules.iter().map(|rule| rule.parse().unwrap()).collect())
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::PermissionMode;
+use super::{McpServerView, PermissionMode};
 use crate::mission::{MissionStatus, TerminalReason};
 
 /// `GET /api/health`.
@@ -76,6 +76,9 @@ pub struct MissionView {
     /// MCP servers that it asked for.
     #[serde(default)]
     pub mcps: Vec<String>,
+    /// MCP servers of its newest run, with their states; in the answer to one mission.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mcp_servers: Vec<McpServerView>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub ended_at: Option<DateTime<Utc>>,

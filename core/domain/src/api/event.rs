@@ -51,6 +51,48 @@ pub enum Answerer {
     End,
 }
 
+/// How an MCP server is, as the agent tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum McpState {
+    /// It is in the agent's configuration; the agent told nothing of it yet.
+    Configured,
+    /// The agent is starting it.
+    Starting,
+    /// Its tools are there.
+    Ready,
+    /// It did not start, went away, or wants a login.
+    Failed,
+    /// The agent does not use it.
+    Disabled,
+}
+
+impl McpState {
+    /// As the wire spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Configured => "configured",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Failed => "failed",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+/// An MCP server of a mission.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct McpServerView {
+    /// Its name.
+    pub name: String,
+    /// How it is.
+    pub state: McpState,
+    /// Why, where it is not well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub detail: Option<String>,
+}
+
 /// The payload of an event. The tag is the event's type in SQLite, in SSE and in filters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -105,6 +147,14 @@ pub enum EventBody {
     },
     /// Tokens and cost of a finished turn.
     Usage(Usage),
+    /// An MCP server of the agent is not as it was: `starting`, `ready`, `failed` or `disabled`.
+    McpServer {
+        name: String,
+        state: McpState,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "String")]
+        detail: Option<String>,
+    },
     /// The goal that the harness pursues by itself changed, or another of its turns is over.
     Goal {
         status: String,
@@ -143,6 +193,7 @@ impl EventBody {
             Self::RequestOpened { .. } => "request_opened",
             Self::RequestAnswered { .. } => "request_answered",
             Self::Usage(_) => "usage",
+            Self::McpServer { .. } => "mcp_server",
             Self::Goal { .. } => "goal",
             Self::OutcomeReported { .. } => "outcome_reported",
             Self::StorageWarning { .. } => "storage_warning",

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::McpServerView;
 use crate::mission::{MissionStatus, Outcome, ReportedBy, TerminalReason};
 
 /// What the worker itself said.
@@ -98,4 +99,7 @@ pub struct CompletionRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub error: Option<String>,
+    /// MCP servers of its newest run, with their states. Those that are ready are left out where room is short.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mcp_servers: Vec<McpServerView>,
 }

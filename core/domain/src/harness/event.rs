@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::api::Usage;
+use crate::api::{McpState, Usage};
 
 /// Why a turn failed, from structure and never from prose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +111,15 @@ pub enum HarnessEvent {
         code: String,
         /// What happened.
         message: String,
+    },
+    /// How an MCP server of the harness is. May be told again and again.
+    McpServer {
+        /// Its name.
+        name: String,
+        /// How it is, in the platform's words.
+        state: McpState,
+        /// Why, where it is not well.
+        detail: Option<String>,
     },
     /// The goal that the harness pursues over several of its own turns, when something about it changed.
     Goal {

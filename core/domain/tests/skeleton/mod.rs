@@ -75,6 +75,9 @@ fn one(event: &HarnessEvent) -> String {
             let budget = token_budget.map_or("-".to_owned(), |tokens| tokens.to_string());
             format!("goal {status} turns={iterations} tokens={tokens_used}/{budget} {}", json!(objective))
         }
+        HarnessEvent::McpServer { name, state, detail } => {
+            format!("server {name} {} {}", state.as_str(), json!(detail))
+        }
         HarnessEvent::Raw(value) => format!("raw {}", short(value)),
         HarnessEvent::Send { line } => format!("send {}", sorted(line.trim_end())),
         HarnessEvent::TextDelta { .. } | HarnessEvent::Ignored => unreachable!(),

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::super::codec::describe_end;
 use super::super::{Codec, FailureClass, HarnessEvent};
 use super::{blocks, control, result};
-use crate::api::{Decision, Usage};
+use crate::api::{Decision, McpState, Usage};
 
 /// See the module. The state is all there is.
 #[derive(Debug, Default)]
@@ -167,8 +167,10 @@ impl ClaudeCodec {
 
 fn system(state: &mut State, value: Value) -> Vec<HarnessEvent> {
     let text = |field: &str| value[field].as_str().unwrap_or_default().to_owned();
+    if value["subtype"] == "init" {
+        return std::iter::once(init(state, &value)).chain(servers(&value)).collect();
+    }
     vec![match value["subtype"].as_str().unwrap_or_default() {
-        "init" => init(state, &value),
         // A sub-agent's life: its tool call and result tell the same.
         "task_started"
         | "task_progress"
@@ -182,6 +184,21 @@ fn system(state: &mut State, value: Value) -> Vec<HarnessEvent> {
         }
         _ => HarnessEvent::Raw(value),
     }]
+}
+
+/// How its MCP servers are, told with every turn.
+fn servers(value: &Value) -> Vec<HarnessEvent> {
+    let told = |server: &Value| {
+        let word = server["status"].as_str()?;
+        let (state, detail) = match word {
+            "connected" => (McpState::Ready, None),
+            "pending" => (McpState::Starting, None),
+            "disabled" => (McpState::Disabled, None),
+            other => (McpState::Failed, Some(other.to_owned())),
+        };
+        Some(HarnessEvent::McpServer { name: server["name"].as_str()?.to_owned(), state, detail })
+    };
+    value["mcp_servers"].as_array().into_iter().flatten().filter_map(told).collect()
 }
 
 /// Comes with every turn; the session is announced once.

@@ -6,6 +6,7 @@ use super::super::HarnessEvent;
 use super::rpc::text;
 use super::state::State;
 use super::{goal, items, requests, turn};
+use crate::api::McpState;
 
 /// One notification.
 pub(super) fn decode(state: &mut State, value: Value) -> Vec<HarnessEvent> {
@@ -63,6 +64,19 @@ fn foreign(state: &mut State, value: Value) -> Vec<HarnessEvent> {
     }
 }
 
+/// How an MCP server is; one that failed is a warning too, since the model goes without its tools.
+fn server_status(params: &Value) -> Vec<HarnessEvent> {
+    let (state, detail) = match text(params, "status") {
+        "starting" => (McpState::Starting, None),
+        "ready" => (McpState::Ready, None),
+        other => (McpState::Failed, params["error"].as_str().or(Some(other)).map(str::to_owned)),
+    };
+    let name = text(params, "name").to_owned();
+    let told = vec![HarnessEvent::McpServer { name, state, detail }];
+    let warning = if state == McpState::Failed { warning("mcp_server_failed", params) } else { Vec::new() };
+    told.into_iter().chain(warning).collect()
+}
+
 /// Those that carry no state.
 fn other(value: Value) -> Vec<HarnessEvent> {
     let params = &value["params"];
@@ -70,9 +84,7 @@ fn other(value: Value) -> Vec<HarnessEvent> {
         "warning" | "guardianWarning" => warning("harness_warning", params),
         "configWarning" => warning("config_warning", params),
         "model/rerouted" => warning("model_rerouted", params),
-        "mcpServer/startupStatus/updated" if params["status"] == "failed" => {
-            warning("mcp_server_failed", params)
-        }
+        "mcpServer/startupStatus/updated" => server_status(params),
         "account/login/completed"
         | "account/updated"
         | "app/list/updated"
@@ -85,7 +97,6 @@ fn other(value: Value) -> Vec<HarnessEvent> {
         | "item/fileChange/outputDelta"
         | "item/fileChange/patchUpdated"
         | "item/mcpToolCall/progress"
-        | "mcpServer/startupStatus/updated"
         | "modelProvider/authRecoveryCompleted"
         | "modelProvider/authRecoveryStarted"
         | "remoteControl/status/changed"

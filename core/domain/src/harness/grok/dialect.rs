@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::acp::{self, Answer, Dialect, Failure, Question, RpcError, Setup, Told};
 use super::super::{FailureClass, HarnessEvent};
-use crate::api::{Decision, Usage};
+use crate::api::{Decision, McpState, Usage};
 
 /// See the module.
 pub(super) struct Grok;
@@ -192,14 +192,21 @@ impl Dialect for Grok {
     }
 }
 
-/// An MCP server that did not start leaves the model without its tools.
+/// How an MCP server is. One that did not start leaves the model without its tools.
 fn server_status(params: &Value) -> Vec<HarnessEvent> {
-    if params["status"] != "unavailable" {
-        return Vec::new();
+    let words = params["detail"].as_str().or(params["reason"].as_str());
+    let (state, detail) = match params["status"].as_str().unwrap_or_default() {
+        "ready" => (McpState::Ready, None),
+        "unavailable" => (McpState::Failed, words.map(str::to_owned)),
+        _ => (McpState::Starting, None),
+    };
+    let name = params["name"].as_str().unwrap_or_default().to_owned();
+    let mut events = vec![HarnessEvent::McpServer { name, state, detail }];
+    if state == McpState::Failed {
+        let message = words.unwrap_or("an MCP server is unavailable").to_owned();
+        events.push(HarnessEvent::Warning { code: "mcp_unavailable".to_owned(), message });
     }
-    let words =
-        params["detail"].as_str().or(params["reason"].as_str()).unwrap_or("an MCP server is unavailable");
-    vec![HarnessEvent::Warning { code: "mcp_unavailable".to_owned(), message: words.to_owned() }]
+    events
 }
 
 fn update(update: &Value, told: &mut Told) -> Option<Vec<HarnessEvent>> {

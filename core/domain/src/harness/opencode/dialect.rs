@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::acp::{self, Dialect, Failure, RpcError, Setup, Told};
 use super::super::{FailureClass, HarnessEvent};
-use crate::api::Usage;
+use crate::api::{McpState, Usage};
 
 /// See the module.
 pub(super) struct OpenCode;
@@ -73,6 +73,7 @@ impl Dialect for OpenCode {
                 told.given_up = Some(words.to_owned());
                 Some(Vec::new())
             }
+            "mcp" => Some(vec![server_status(params)]),
             "failed" => {
                 told.failure = Some(failure(params));
                 Some(Vec::new())
@@ -89,6 +90,18 @@ impl Dialect for OpenCode {
     fn usage(&self, _result: &Value, told: &Told) -> Usage {
         Usage { input_tokens: told.input_tokens, output_tokens: told.output_tokens, cost_usd: told.cost_usd }
     }
+}
+
+/// How an MCP server is.
+fn server_status(params: &Value) -> HarnessEvent {
+    let text = |field: &str| params[field].as_str().unwrap_or_default().to_owned();
+    let (state, detail) = match params["status"].as_str().unwrap_or_default() {
+        "connected" => (McpState::Ready, None),
+        "disabled" => (McpState::Disabled, None),
+        "pending" | "connecting" => (McpState::Starting, None),
+        other => (McpState::Failed, params["error"].as_str().or(Some(other)).map(str::to_owned)),
+    };
+    HarnessEvent::McpServer { name: text("name"), state, detail }
 }
 
 /// By the status, or else by what OpenCode itself would have done about it.

@@ -47,6 +47,12 @@ const retry = async (client, session, { attempt, message, next }) => {
   await client.session.abort({ path: { id: session } })
 }
 
+// The protocol tells nothing of MCP servers.
+const servers = async (client) => {
+  const { data } = await client.mcp.status()
+  for (const [name, { status, error }] of Object.entries(data ?? {})) tell({ kind: "mcp", name, status, error })
+}
+
 export const SandboxedSh = async ({ client }) => ({
   config: async (config) => takeKeys(config),
   event: async ({ event }) => {
@@ -54,6 +60,7 @@ export const SandboxedSh = async ({ client }) => ({
     if (type === "session.created" && properties.info.parentID) shared.children.add(properties.info.id)
     if (type === "message.part.updated") step(properties.part)
     if (shared.children.has(properties.sessionID)) return
+    if (type === "session.status" && properties.status.type === "busy") await servers(client)
     if (type === "session.status" && properties.status.type === "retry")
       await retry(client, properties.sessionID, properties.status)
     if (type === "session.error" && properties.error?.name !== "MessageAbortedError")
