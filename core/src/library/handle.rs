@@ -65,8 +65,8 @@ impl LibraryFolder {
     pub fn open(data: &Path, settings: LibrarySettings) -> Result<Self, ApiError> {
         let root = data.join("library");
         let (repo, _) = repository::open_or_make(&root)?;
-        if settings.remote.is_none() && repository::head(&repo).is_none() && starter::is_empty(&root) {
-            start(&repo, &root)?;
+        if settings.remote.is_none() {
+            first_files(&repo, &root)?;
         }
         drop(repo);
         let inner = Inner {
@@ -366,6 +366,18 @@ impl LibraryFolder {
         })
         .await?
     }
+}
+
+/// The first files of a Library of this machine alone, or newer ones of what nobody changed.
+fn first_files(repo: &Repository, root: &Path) -> Result<(), ApiError> {
+    if repository::head(repo).is_some() {
+        if let Err(error) = starter::renew(repo, root) {
+            // The older ones serve.
+            tracing::warn!(%error, "the platform's own files in the Library are not renewed");
+        }
+        return Ok(());
+    }
+    if starter::is_empty(root) { start(repo, root) } else { Ok(()) }
 }
 
 /// The first files and their commit.

@@ -204,9 +204,35 @@ impl<'a> Transport<'a> {
         let words = stderr.trim();
         let words = if words.is_empty() { format!("git ended with {status}") } else { words.to_owned() };
         let words = sandboxed_domain::policy::cut_middle(&words, 600);
-        ApiError::new(ErrorCode::GitFailed, format!("{doing}: {words}")).hint(
-            "the daemon acts as its own user: SSH keys, known hosts and proxies are that user's; see docs/library.md",
-        )
+        ApiError::new(ErrorCode::GitFailed, format!("{doing}: {words}")).hint(self.hint())
+    }
+
+    /// What to look at, by the way to the remote. git's own words say too little where it may ask nobody.
+    fn hint(&self) -> String {
+        let scheme = self.remote.split_once("://").map(|(scheme, _)| scheme);
+        match (scheme, &self.settings.token_file, &self.settings.ssh_key) {
+            (Some("http" | "https"), Some(file), _) => format!(
+                "look whether the token in {} still holds, and whether it may read and write this repository",
+                file.display()
+            ),
+            (Some("http" | "https"), None, _) => {
+                "what is not open to all wants a token: put it alone into a file of mode 0600 and name that in \
+                 SANDBOXED_SH_LIBRARY_TOKEN_FILE"
+                    .to_owned()
+            }
+            (Some("file"), ..) => "look whether it is there, and whether the daemon's user may read it".to_owned(),
+            (None, ..) if self.remote.starts_with('/') => {
+                "look whether it is there, and whether the daemon's user may read it".to_owned()
+            }
+            (_, _, Some(key)) => format!(
+                "look whether {} is a key of that account, and whether the host is in the known_hosts of the daemon's \
+                 user: ssh with this key once by hand shows it",
+                key.display()
+            ),
+            (_, _, None) => "the daemon asks with its own user's SSH agent, keys and known_hosts: ssh to the host once by \
+                             hand, or name a key in SANDBOXED_SH_LIBRARY_SSH_KEY"
+                .to_owned(),
+        }
     }
 }
 

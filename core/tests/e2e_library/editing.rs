@@ -34,6 +34,43 @@ async fn the_first_start_makes_a_library_with_the_platforms_skills_and_the_next_
     daemon.finish().await;
 }
 
+/// A Library that an older build began: one of its skills is as it was, the other the user's by now, the README gone.
+#[tokio::test]
+async fn a_newer_build_renews_what_nobody_changed() {
+    let mut daemon = Daemon::start().await;
+    let folder = folder(&daemon);
+    let path = |name: &str| format!("skills/{name}/SKILL.md");
+    let newest = std::fs::read_to_string(folder.join(path("orchestrator-worker"))).unwrap();
+    daemon.stop().await;
+    std::fs::remove_dir_all(folder.join(".git")).unwrap();
+    let old = |name: &str| format!("---\nname: {name}\ndescription: Old\n---\nOld.\n");
+    for name in ["orchestrator-boss", "orchestrator-worker"] {
+        std::fs::write(folder.join(path(name)), old(name)).unwrap();
+    }
+    git(&folder, &["init", "-q", "-b", "main"]);
+    git(&folder, &["add", "-A"]);
+    git(&folder, &["commit", "-qm", "Start the Library"]);
+    let own = old("orchestrator-boss") + "And mine.\n";
+    std::fs::write(folder.join(path("orchestrator-boss")), &own).unwrap();
+    git(&folder, &["rm", "-q", "README.md"]);
+    git(&folder, &["commit", "-qam", "Mine"]);
+    std::fs::create_dir_all(folder.join("rules")).unwrap();
+    std::fs::write(folder.join("rules/new.md"), "Not committed yet.\n").unwrap();
+
+    daemon.restart().await;
+    let read = |name: &str| std::fs::read_to_string(folder.join(path(name))).unwrap();
+    assert_eq!((read("orchestrator-worker"), read("orchestrator-boss")), (newest, own));
+    assert!(!folder.join("README.md").exists());
+    let log = || git(&folder, &["log", "--format=%s", "--name-only", "-1"]);
+    let renewal = log();
+    assert_eq!(renewal.lines().last(), Some("skills/orchestrator-worker/SKILL.md"), "{renewal}");
+    assert_eq!(git(&folder, &["status", "--porcelain"]), "?? rules/");
+    assert!(daemon.log().contains("skills/orchestrator-boss/SKILL.md"), "{}", daemon.log());
+    daemon.restart().await;
+    assert_eq!(log(), renewal, "once");
+    daemon.finish().await;
+}
+
 #[tokio::test]
 async fn an_edit_is_a_change_a_commit_history_and_can_be_undone() {
     let daemon = Daemon::start().await;

@@ -8,10 +8,12 @@ mod agents;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod editing;
 mod mcp;
 mod missions;
 mod places;
 mod remotes;
+mod served;
 mod shelf;
 mod states;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::agents::{CLAUDECODE, CODEX, GEMINI, GROK, OPENCODE, Stage, Subject, end_of, report};
 use crate::mcp::{Address, PROGRAM};
-use crate::shelf::{errors, write};
+use crate::shelf::{Remote, errors, write};
 
 const SKILL: &str = "---\nname: origami\ndescription: Folds paper into cranes\n---\nFold twice.\n";
 const AGENT: &str = "---\ndescription: Tastes soup and judges its salt\n---\nYou taste soup.\n";
@@ -141,5 +141,38 @@ async fn a_template_gives_skills_servers_and_an_environment() {
     assert_eq!(end_of(&record), (S::Completed, Some(R::Done)), "{record:#?}");
     let first = stage.conversation("s/0").await;
     assert!(first.contains("Folds paper into cranes") && !first.contains("Ties ropes"), "{first}");
+    stage.finish().await;
+}
+
+/// Its remote is away and its profile names what is not there: the mission is told both, and works with what there is.
+#[tokio::test]
+async fn a_mission_does_without_what_is_missing_and_says_so() {
+    let remote = Remote::with(&[
+        ("rules/tea.md", "Tea is served at four.\n"),
+        ("configs/default/profile.toml", "skills = [\"nowhere\"]\nmcps = [\"nobody\"]\n"),
+    ]);
+    let path = remote.path().display().to_string();
+    let script = || [report("DONE", "ok"), Step::text("Done.")];
+    let script = Script::default().scenario("s", script()).scenario("again", script());
+    let stage = Stage::with_settings(&[&CODEX], script, &[("SANDBOXED_SH_LIBRARY_REMOTE", &path)]).await;
+    stage.daemon.client().sync_library().await.unwrap();
+    let id = stage.worker(CODEX.worker("go [[s]]")).await;
+    let record = stage.end(id).await;
+    assert_eq!(end_of(&record), (S::Completed, Some(R::Done)), "{record:#?}");
+    let events = stage.daemon.events(id).await;
+    let missing = errors(&events, "library_incomplete");
+    assert!(
+        missing.len() == 2 && missing[0].contains("nowhere") && missing[1].contains("nobody"),
+        "{missing:?}"
+    );
+    assert_eq!(errors(&events, "library_stale"), [""; 0]);
+
+    std::fs::rename(&path, remote.root().join("away")).unwrap();
+    stage.daemon.client().sync_library().await.unwrap_err();
+    let record = stage.resume(id, "go on [[again]]").await;
+    assert_eq!(end_of(&record), (S::Completed, Some(R::Done)), "{record:#?}");
+    let stale = errors(&stage.daemon.events(id).await, "library_stale");
+    assert!(stale.len() == 1 && stale[0].contains("lib.git") && stale[0].contains("serves"), "{stale:?}");
+    assert!(stage.conversation("again/0").await.contains("Tea is served at four"));
     stage.finish().await;
 }
