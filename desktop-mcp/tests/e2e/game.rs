@@ -23,7 +23,7 @@ const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>Game</title>
 <script>
 const tell = what => fetch('/event', { method: 'POST', body: JSON.stringify([what]) });
 for (let n = 1; n <= 60; n++) lines.insertAdjacentHTML('beforeend', `<p>Row number ${n}`);
-drop.ondragover = e => { e.preventDefault(); drop.textContent = 'Let go here'; drop.ariaLabel = 'Let go here'; };
+drop.ondragover = e => { e.preventDefault(); lines.firstElementChild.textContent = 'Let go here'; drop.ariaLabel = 'Ready'; };
 drop.ondrop = async e => { e.preventDefault(); const file = e.dataTransfer.files[0];
   tell({dropped: [file.name, await file.text()]}); };
 </script>"#;
@@ -137,8 +137,9 @@ async fn the_game_is_won_by_pixels_only() {
     let chooser = game.chooser().await;
     let (file, to) = (game.seen("parcel.txt", OTHER_HALF).await, game.seen("Mailbox", PAGE_HALF).await);
     game.computer(json!({"action": "left_mouse_down", "coordinate": file})).await;
-    let around = [[to[0] - 40, to[1] - 5], to];
-    for at in around.iter().cycle().take(40) {
+    // What is dragged covers the words there; the page says beneath them that it would take it.
+    let around = [[to[0] + 260, to[1]], [to[0] + 300, to[1]]];
+    for at in around.iter().cycle().take(8) {
         game.computer(json!({"action": "mouse_move", "coordinate": at})).await;
         let taken =
             json!({"until": "text_in_picture", "text": "Let go", "region": PAGE_HALF, "timeout_seconds": 5});
@@ -203,15 +204,15 @@ async fn the_game_is_won_by_refs() {
     game.act(json!({"action": "hover", "element": file})).await;
     game.computer(json!({"action": "left_mouse_down"})).await;
     let around = [element("checkbox \"Member\""), to];
-    for over in around.iter().cycle().take(40) {
+    for over in around.iter().cycle().take(8) {
         game.act(json!({"action": "hover", "element": over})).await;
-        let taken = json!({"until": "element", "text": "Let go", "timeout_seconds": 2});
+        let taken = json!({"until": "element", "role": "button", "text": "Ready", "timeout_seconds": 5});
         if game.stage.server.text("wait_for", taken).await.starts_with("there: ") {
             break;
         }
     }
     // Whichever of the two it is over when the page says so.
-    game.act(json!({"action": "hover", "text": "Let go here"})).await;
+    game.act(json!({"action": "hover", "element": around[1]})).await;
     game.computer(json!({"action": "left_mouse_up"})).await;
     assert_eq!(game.told().await, json!({"dropped": ["parcel.txt", "for you"]}));
     drop(chooser);
