@@ -11,7 +11,9 @@ use crate::error::{Code, Problem, Result};
 use crate::session::Desktop;
 
 /// Longest time that a program takes to show what was done to it.
-const SETTLING: Duration = Duration::from_secs(3);
+const SETTLING: Duration = Duration::from_secs(10);
+/// Longest time that is waited for what may never come: a choice in a list that opens, a selection by a click.
+const PERHAPS: Duration = Duration::from_secs(4);
 /// Names of actions that are a click, as toolkits and Chromium have them.
 const CLICKS: [&str; 11] = [
     "click",
@@ -64,8 +66,9 @@ pub async fn click(desktop: &Desktop, element: &Element) -> Result<()> {
 /// The pointer's click goes by way of the window manager and may come after what is done next by the program itself:
 /// it is over when what it selects is selected. Not all that can be selected is selected by a click.
 async fn selected_soon(elements: &Elements, element: &Element) -> Result<()> {
-    match until(elements, element, |now| now.is(State::Selected)).await {
-        Err(problem) if !matches!(problem.code, Code::NotActionable | Code::StaleElement) => Err(problem),
+    let selected = until(elements, element, |now| now.is(State::Selected));
+    match tokio::time::timeout(PERHAPS, selected).await {
+        Ok(Err(problem)) if problem.code != Code::StaleElement => Err(problem),
         _ => Ok(()),
     }
 }
@@ -240,7 +243,7 @@ async fn choice(desktop: &Desktop, element: &Element, words: &str) -> Result<Ele
                 }
             }
         };
-        if let Ok(found) = tokio::time::timeout(SETTLING, found).await {
+        if let Ok(found) = tokio::time::timeout(PERHAPS, found).await {
             return found;
         }
     }

@@ -105,6 +105,8 @@ fn builder(
         command.args(["mmdebstrap", "--mode=root", "--format=directory", "--variant=minbase", "--verbose"]);
         command.arg(format!("--include={packages}"));
         command.args(LEFT_OUT.map(|glob| format!("--dpkgopt=path-exclude={glob}")));
+        // The image is written out as a whole when it is done; until then nothing of it counts.
+        command.arg("--dpkgopt=force-unsafe-io");
         if !recipe.init_script.is_empty() {
             command.arg(format!("--customize-hook={INIT_HOOK}"));
         }

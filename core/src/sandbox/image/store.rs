@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared, WeakShared};
 use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::syncfs;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, watch};
 
@@ -226,6 +227,8 @@ fn publish(
         if done.exists() {
             fs::remove_dir_all(done)?;
         }
+        // What has its name is whole, whenever the power goes.
+        syncfs(File::open(building)?)?;
         fs::rename(building, done)
     };
     write().map_err(SandboxError::io("publish", done))?;
