@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Element;
+use crate::act::Hands;
 use crate::error::{Code, Problem, Result};
 use crate::see::is_at;
 use crate::session::Desktop;
@@ -24,10 +25,10 @@ pub async fn reach(desktop: &Desktop, element: &Element) -> Result<(i32, i32)> {
         let mut now = element.clone();
         loop {
             let place = desktop.elements().bring_into_sight(&now).await?.center();
-            let uncovered = desktop.hands().run(move |hands| is_at(hands.display(), process, place)).await?;
+            let uncovered = desktop.hands().run(move |hands| is_free(hands, process, place)).await?;
             now = desktop.elements().again(&element.object).await?;
             let rests = now.seen.is_some_and(|seen| seen.center() == place);
-            if rests && uncovered != Some(false) {
+            if rests && uncovered {
                 return Ok(place);
             }
             if let Ok(told) = tokio::time::timeout(LOOK_AGAIN, changes.changed()).await {
@@ -36,6 +37,13 @@ pub async fn reach(desktop: &Desktop, element: &Element) -> Result<(i32, i32)> {
         }
     };
     tokio::time::timeout(COMING, reached).await.unwrap_or_else(|_| Err(out_of_reach()))
+}
+
+/// What is dragged lies over everything, so that with a button down nothing can be said; neither can it of a program
+/// whose windows are another's.
+fn is_free(hands: &mut Hands, process: u32, place: (i32, i32)) -> Result<bool> {
+    let dragging = hands.buttons().next().is_some();
+    Ok(dragging || is_at(hands.display(), process, place)?.unwrap_or(true))
 }
 
 fn out_of_reach() -> Problem {

@@ -45,7 +45,7 @@ impl Game {
         let stage = Stage::new().await;
         let profile = files.path().join("profile");
         let command = format!(
-            "exec chromium {FLAGS} --disable-dev-shm-usage --force-renderer-accessibility --window-position=660,0 --window-size=620,800 \
+            "exec chromium {FLAGS} --test-type --disable-dev-shm-usage --force-renderer-accessibility --window-position=660,0 --window-size=620,800 \
              --user-data-dir={} --app=http://{address}/",
             profile.display()
         );
@@ -146,6 +146,12 @@ async fn the_game_is_won_by_pixels_only() {
         if game.stage.server.text("wait_for", taken).await.starts_with("there: ") {
             break;
         }
+    }
+    // A browser answers where the pointer is with what its page said of the place before.
+    for at in around {
+        game.computer(json!({"action": "mouse_move", "coordinate": at})).await;
+        let still = json!({"until": "still", "region": PAGE_HALF, "quiet_ms": 600});
+        game.stage.server.text("wait_for", still).await;
     }
     game.computer(json!({"action": "left_mouse_up"})).await;
     assert_eq!(game.told().await, json!({"dropped": ["parcel.txt", "for you"]}));
