@@ -26,6 +26,11 @@ fn frames(file: &Path) -> u32 {
     decoder.num_frames()
 }
 
+/// What is seen has been recorded: a picture is taken ten times a second, and nothing changes for much longer.
+fn recorded() -> Value {
+    json!({"until": "still", "quiet_ms": 2000, "timeout_seconds": 60})
+}
+
 fn request(tool: &str, arguments: &Value) -> ClientRequest {
     ClientRequest::CallToolRequest(CallToolRequest::new(call(tool, arguments)))
 }
@@ -50,6 +55,7 @@ async fn a_client_that_vanishes_in_the_middle_leaves_a_whole_recording_and_nothi
     assert_ne!(recording["isError"], true, "{recording}");
     let command = json!({"command": "exec xterm -geometry 20x5+0+0", "wait_seconds": 60});
     ask("launch_program", command).await;
+    ask("wait_for", recorded()).await;
     for (tool, arguments) in [
         ("wait_for", json!({"until": "window", "text": "never", "timeout_seconds": 300})),
         ("computer", json!({"action": "hold_key", "text": "shift", "duration": 50})),
@@ -75,6 +81,7 @@ async fn whatever_waits_when_the_x_server_dies_is_told_and_so_is_whoever_asks_la
     let file = files.path().join("seen.webp");
     stage.server.text("record", json!({"action": "start", "file": file})).await;
     stage.launch("exec xterm -geometry 20x5+0+0").await;
+    stage.server.text("wait_for", recorded()).await;
     let mut waiting = Vec::new();
     for arguments in [
         json!({"until": "still", "quiet_ms": 60_000, "timeout_seconds": 300}),
