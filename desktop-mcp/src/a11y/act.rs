@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use atspi::{Role, State};
 
-use super::reach::reach;
-use super::{Bounds, Element, Elements, Wanted, find_below};
+use super::reach::{LOOK_AGAIN, reach};
+use super::{Bounds, Element, Elements, Wanted, find_below, is_actionable};
 use crate::act::{self as hand, Button, chords, type_text};
 use crate::error::{Code, Problem, Result};
 use crate::session::Desktop;
@@ -322,6 +322,31 @@ async fn until(elements: &Elements, element: &Element, is: impl Fn(&Element) -> 
 /// `not_actionable`: it is nowhere.
 pub async fn scroll_to(desktop: &Desktop, element: &Element) -> Result<()> {
     desktop.elements().bring_into_sight(element).await.map(drop)
+}
+
+/// The element with these words that something can be put into or chosen from. A window that has just been opened or
+/// moved tells its words before what is beside them; when nothing better comes, it is the words themselves.
+///
+/// # Errors
+/// As [`wanted`].
+pub async fn wanted_field(elements: &Elements, name: &str, words: &str) -> Result<Element> {
+    let mut changes = elements.changes().await?;
+    let first = wanted(elements, name, words).await?;
+    if words.is_empty() || is_actionable(&first) {
+        return Ok(first);
+    }
+    let better = async {
+        loop {
+            if let Ok(told) = tokio::time::timeout(LOOK_AGAIN, changes.changed()).await {
+                told.map_err(|_| Problem::new(Code::DesktopEnded, "the desktop has ended"))?;
+            }
+            let now = wanted(elements, name, words).await?;
+            if is_actionable(&now) {
+                return Ok(now);
+            }
+        }
+    };
+    tokio::time::timeout(PERHAPS, better).await.unwrap_or(Ok(first))
 }
 
 /// The element that is meant.

@@ -11,7 +11,7 @@ use crate::session::Desktop;
 /// Longest time that a window takes to come to rest, or that one takes to go out of the way.
 const COMING: Duration = Duration::from_secs(10);
 /// Then it is looked at again, told or not: programs do not tell that their windows were moved.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The middle of what can be seen of an element, scrolled there when it is out of sight. A program that has just opened
 /// a window tells places in it that it does not have yet.

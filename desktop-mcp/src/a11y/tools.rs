@@ -145,7 +145,12 @@ pub async fn act_on(desktop: &Desktop, params: ActParams) -> Result<Answer> {
     }
     let _acting = desktop.acting().lock().await;
     let elements = desktop.elements();
-    let element = act::wanted(elements, &params.element, &params.text).await?;
+    let element = match params.action {
+        Action::SetText | Action::Choose => {
+            act::wanted_field(elements, &params.element, &params.text).await?
+        }
+        _ => act::wanted(elements, &params.element, &params.text).await?,
+    };
     let before = elements.told(&element);
     let mut more = String::new();
     match params.action {

@@ -67,6 +67,8 @@ async fn a_form_is_filled_in_by_visible_words_and_cells_by_the_pointer() {
     for (role, label) in [("text field", "Name"), ("combobox", "Colour"), ("password field", "Secret")] {
         there(&stage, role, label).await;
     }
+    let still = json!({"until": "still", "quiet_ms": 500});
+    stage.server.text("wait_for", still).await;
     let act = async |arguments| stage.server.text("act_on", arguments).await;
     act(json!({"action": "set_text", "text": "name", "value": "Bob"})).await;
     act(json!({"action": "choose", "text": "Colour", "value": "blue"})).await;
