@@ -1,14 +1,19 @@
 //! Errors as `application/problem+json`, and JSON bodies read so that an error names its field.
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use sandboxed_domain::api::{ApiError, ErrorCode};
 use sandboxed_domain::policy::{explain, parse_params};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+
+/// A batch of 64 prompts of 1 MiB each, and some room.
+const MAX_BODY: usize = 72 << 20;
+/// So much of a body that is too long is still heard.
+const MOST_HEARD: usize = 2 * MAX_BODY;
 
 /// An operation's error on its way out.
 #[derive(Debug)]
@@ -50,14 +55,8 @@ pub(super) struct Body<T>(pub T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            let code = match rejection.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => ErrorCode::TooLarge,
-                _ => ErrorCode::InvalidArgument,
-            };
-            Problem(ApiError::new(code, rejection.body_text()).field("body").hint("send at most 72 MiB"))
-        })?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let bytes = whole(request).await.map_err(Problem)?;
         let value: Value = if bytes.is_empty() {
             json!({})
         } else {
@@ -67,6 +66,27 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         };
         parse_params(&value, "").map(Self).map_err(Problem)
     }
+}
+
+/// The bytes of a body. One that is too long is heard to its end, within bounds: who is hung up on while it sends does
+/// not read why.
+async fn whole(request: Request) -> Result<Vec<u8>, ApiError> {
+    let (mut chunks, mut bytes, mut length) = (request.into_body().into_data_stream(), Vec::new(), 0);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| ApiError::invalid("body", format!("it broke off: {error}")))?;
+        length += chunk.len();
+        if length <= MAX_BODY {
+            bytes.extend_from_slice(&chunk);
+        } else if length <= MOST_HEARD {
+            bytes = Vec::new();
+        } else {
+            break;
+        }
+    }
+    if length <= MAX_BODY {
+        return Ok(bytes);
+    }
+    Err(ApiError::new(ErrorCode::TooLarge, "the body is too long").field("body").hint("send at most 72 MiB"))
 }
 
 /// A query string as parameters; every value is text, read as the field wants it.

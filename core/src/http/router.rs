@@ -1,6 +1,6 @@
 //! All routes.
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::http::{Method, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -15,9 +15,6 @@ use super::peer::require_own_process;
 use super::problem::{Answer, Problem};
 use super::{control, library, orchestrator, sse, workspaces};
 use crate::app::{App, Identity};
-
-/// A batch of 64 prompts of 1 MiB each, and some room.
-const MAX_BODY: usize = 72 << 20;
 
 /// What handlers need.
 #[derive(Clone)]
@@ -105,7 +102,6 @@ pub fn admin_router(door: Door, auth: Auth) -> Router {
         .method_not_allowed_fallback(not_found)
         .layer(middleware::from_fn_with_state(auth, require_token))
         .route("/api/health", get(health))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(door)
 }
 
@@ -129,6 +125,5 @@ pub fn mission_router(door: Door) -> Router {
         .method_not_allowed_fallback(not_found)
         .layer(middleware::from_fn_with_state(door.clone(), require_own_process))
         .route("/api/health", get(health))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(door)
 }
