@@ -82,13 +82,14 @@ async fn whatever_waits_when_the_x_server_dies_is_told_and_so_is_whoever_asks_la
     stage.server.text("record", json!({"action": "start", "file": file})).await;
     stage.launch("exec xterm -geometry 20x5+0+0").await;
     stage.server.text("wait_for", recorded()).await;
+    // By name: whether it begins before the end or after, that is told.
     let mut waiting = Vec::new();
     for arguments in [
-        json!({"until": "still", "quiet_ms": 60_000, "timeout_seconds": 300}),
-        json!({"until": "change", "region": [900, 700, 910, 710], "timeout_seconds": 300}),
-        json!({"until": "window", "text": "never", "timeout_seconds": 300}),
-        json!({"until": "element", "text": "never", "timeout_seconds": 300}),
-        json!({"until": "text_in_picture", "text": "never", "timeout_seconds": 300}),
+        json!({"desktop": "d1", "until": "still", "quiet_ms": 60_000, "timeout_seconds": 300}),
+        json!({"desktop": "d1", "until": "change", "region": [900, 700, 910, 710], "timeout_seconds": 300}),
+        json!({"desktop": "d1", "until": "window", "text": "never", "timeout_seconds": 300}),
+        json!({"desktop": "d1", "until": "element", "text": "never", "timeout_seconds": 300}),
+        json!({"desktop": "d1", "until": "text_in_picture", "text": "never", "timeout_seconds": 300}),
     ] {
         waiting.push((arguments.clone(), stage.server.begin("wait_for", arguments).await));
     }
