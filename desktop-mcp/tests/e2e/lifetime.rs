@@ -114,6 +114,8 @@ async fn nothing_is_left_whoever_is_killed() {
         (false, false, true),
         (true, false, true),
         (true, true, false),
+        (false, true, true),
+        (true, true, true),
     ] {
         let about = format!("server {server_too}, guard {guard_too}, keeper {keeper_too}");
         let dir = TempDir::new().unwrap();
@@ -139,8 +141,22 @@ async fn nothing_is_left_whoever_is_killed() {
             processes.retain(|pid| pid.as_raw_nonzero().get() != server.pid());
             Some(server)
         };
+        let killed = [(guard, guard_too), (keeper, keeper_too)];
+        // A process that is killed holds its desktop until it has ended.
+        gone(killed.into_iter().filter(|(_, too)| *too).map(|(pid, _)| pid).collect()).await;
+        let next = if guard_too && keeper_too {
+            // Nobody is there who could end it: whoever starts the next desktop does.
+            let next = match server {
+                Some(server) => server,
+                None => Server::start(program(dir.path())).await,
+            };
+            next.data("start_desktop", json!({})).await;
+            Some(next)
+        } else {
+            server
+        };
         gone(processes).await;
-        if let Some(server) = server {
+        if let Some(server) = next {
             let problem = server.call("screenshot", json!({"desktop": desktop["desktop"]})).await;
             assert!(server_too || problem.text().contains("desktop_ended"), "{about}: {problem:?}");
             server.leave().await;
