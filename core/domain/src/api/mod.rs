@@ -9,6 +9,7 @@ mod losses;
 mod orchestrator;
 mod record;
 mod storage;
+mod worker_spec;
 mod workspace;
 
 pub use cleanup::*;
@@ -20,4 +21,5 @@ pub use losses::*;
 pub use orchestrator::*;
 pub use record::*;
 pub use storage::*;
+pub use worker_spec::*;
 pub use workspace::*;
