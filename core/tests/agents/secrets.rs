@@ -7,17 +7,20 @@ use uuid::Uuid;
 
 use super::{BOSS, Stage};
 
-/// Regular files below a directory that hold the bytes.
+/// Regular files below a directory that hold the bytes. What goes away meanwhile holds nothing.
 pub fn files_with(needle: &[u8], directory: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory).unwrap().flatten() {
-        let (path, kind) = (entry.path(), entry.file_type().unwrap());
-        if kind.is_dir() {
-            found.extend(files_with(needle, &path));
-        } else if kind.is_file() {
-            let bytes = std::fs::read(&path).unwrap_or_default();
-            if bytes.windows(needle.len()).any(|window| window == needle) {
-                found.push(path.display().to_string());
+    assert!(directory.is_dir(), "{} is no directory", directory.display());
+    let (mut found, mut directories) = (Vec::new(), vec![directory.to_owned()]);
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+            let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
+            if kind.is_dir() {
+                directories.push(path);
+            } else if kind.is_file() {
+                let bytes = std::fs::read(&path).unwrap_or_default();
+                if bytes.windows(needle.len()).any(|window| window == needle) {
+                    found.push(path.display().to_string());
+                }
             }
         }
     }

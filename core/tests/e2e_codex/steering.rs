@@ -19,14 +19,18 @@ fn script() -> Script {
         .scenario("third", [Step::text("DONE: and on")])
 }
 
-/// A worker whose tool waits at its gate, and has been told something meanwhile.
-async fn told(stage: &Stage, case: &Case) -> (Uuid, std::path::PathBuf) {
+/// A worker whose tool waits at its gate.
+async fn at_gate(stage: &Stage, case: &Case) -> (Uuid, std::path::PathBuf) {
     let id = stage.worker(case.worker("go [[first]]")).await;
     let gate = stage.made(id, "gate").await;
+    (id, gate)
+}
+
+/// Tells it something meanwhile.
+async fn tell(stage: &Stage, id: Uuid) {
     let params = json!({"worker_id": id, "content": WORDS, "into_running_turn": true});
     let answer: SendMessageResponse = stage.daemon.call(BOSS, "send_message_to_worker", params).await;
     assert_eq!((answer.queued, answer.position, answer.into_running_turn), (false, 0, true));
-    (id, gate)
 }
 
 /// One turn, in which the words were heard once and after what the tool had printed.
@@ -49,7 +53,8 @@ async fn heard_once(stage: &Stage, id: Uuid) {
 async fn a_message_is_heard_in_the_turn_that_runs() {
     let case = Case::new(&CODEX);
     let stage = Stage::new(&[&case], script()).await;
-    let (id, gate) = told(&stage, &case).await;
+    let (id, gate) = at_gate(&stage, &case).await;
+    tell(&stage, id).await;
     stage.open_gate(&gate).await;
     heard_once(&stage, id).await;
     stage.finish().await;
@@ -59,7 +64,8 @@ async fn a_message_is_heard_in_the_turn_that_runs() {
 async fn it_is_heard_once_when_the_daemon_dies_as_soon_as_it_has_accepted_it() {
     let case = Case::new(&CODEX);
     let mut stage = Stage::new(&[&case], script()).await;
-    let (id, gate) = told(&stage, &case).await;
+    let (id, gate) = at_gate(&stage, &case).await;
+    tell(&stage, id).await;
     stage.daemon.kill9();
     stage.daemon.restart().await;
     stage.open_gate(&gate).await;
@@ -71,9 +77,12 @@ async fn it_is_heard_once_when_the_daemon_dies_as_soon_as_it_has_accepted_it() {
 async fn what_a_killed_agent_had_not_heard_comes_first_when_it_is_resumed() {
     let case = Case::new(&CODEX);
     let stage = Stage::new(&[&case], script()).await;
-    let (id, _gate) = told(&stage, &case).await;
-    let all = processes_of(id);
-    kill(Pid::from_raw(all[0].pid), Signal::SIGKILL).unwrap();
+    let (id, _gate) = at_gate(&stage, &case).await;
+    let agent = Pid::from_raw(processes_of(id)[0].pid);
+    // It hears nothing from here on: Codex takes words into its session some milliseconds before it tells that it did.
+    kill(agent, Signal::SIGSTOP).unwrap();
+    tell(&stage, id).await;
+    kill(agent, Signal::SIGKILL).unwrap();
     let record = stage.end(id).await;
     assert_eq!(end_of(&record), (S::Failed, Some(R::HarnessError)), "{record:#?}");
     let resumed = stage.resume(id, "go on [[third]]").await;

@@ -103,16 +103,18 @@ fn is_database(path: &Path) -> bool {
         && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("missions.db"))
 }
 
-/// All regular files below, links not followed and other file systems left out.
+/// All regular files below, links not followed, and other file systems and what goes away meanwhile left out.
 fn files(directory: &Path) -> Vec<PathBuf> {
     let device = fs::symlink_metadata(directory).unwrap().dev();
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory).unwrap().flatten() {
-        let Ok(seen) = entry.path().symlink_metadata() else { continue };
-        if seen.is_dir() && seen.dev() == device {
-            found.extend(files(&entry.path()));
-        } else if seen.is_file() {
-            found.push(entry.path());
+    let (mut found, mut directories) = (Vec::new(), vec![directory.to_owned()]);
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            let Ok(seen) = entry.path().symlink_metadata() else { continue };
+            if seen.is_dir() && seen.dev() == device {
+                directories.push(entry.path());
+            } else if seen.is_file() {
+                found.push(entry.path());
+            }
         }
     }
     found
