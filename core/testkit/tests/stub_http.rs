@@ -7,7 +7,7 @@ use reqwest::{Client, Response, StatusCode};
 use sandboxed_testkit::stub::{Outcome, Script, Step, StubModel};
 use serde_json::{Value, json};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 struct Asking {
     stub: StubModel,

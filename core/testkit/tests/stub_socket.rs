@@ -12,7 +12,7 @@ use tokio_tungstenite::{
     tungstenite::{Error, Message},
 };
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 struct Asking {
     stub: StubModel,

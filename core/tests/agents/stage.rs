@@ -15,7 +15,7 @@ use super::Subject;
 use crate::support::{Daemon, ids};
 
 /// Longest wait for anything a test expects.
-pub const SOON: Duration = Duration::from_secs(120);
+pub const SOON: Duration = Duration::from_secs(300);
 /// The boss of all workers here.
 pub const BOSS: &str = "boss";
 

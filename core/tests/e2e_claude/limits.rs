@@ -71,7 +71,7 @@ async fn a_limit_parks_the_worker_without_a_slot_until_its_end_and_others_of_the
     settings.push(("SANDBOXED_SH_MAX_PARALLEL", "1"));
     let mut stage = Stage::with_settings(script, &settings).await;
     let first = stage.worker(worker("the marmalade task [[first]]")).await;
-    let answer = stage.daemon.wait(BOSS, json!({"timeout_seconds": 60})).await;
+    let answer = stage.daemon.wait(BOSS, json!({"timeout_seconds": 240})).await;
     let event = &answer.events[0];
     assert_eq!(
         (event.worker_id, event.kind, event.status),

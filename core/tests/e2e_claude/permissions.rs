@@ -24,7 +24,7 @@ fn asking(prompt: &str) -> Value {
 
 /// Waits until the worker needs an answer; the event and the request.
 async fn needs_input(stage: &Stage, worker: Uuid) -> (AttentionEvent, RequestView) {
-    let answer = stage.daemon.wait(BOSS, json!({"worker_ids": [worker], "timeout_seconds": 60})).await;
+    let answer = stage.daemon.wait(BOSS, json!({"worker_ids": [worker], "timeout_seconds": 240})).await;
     let event = answer.events.into_iter().find(|event| event.kind == AttentionKind::NeedsInput).unwrap();
     let pending = stage.daemon.client().requests().await.unwrap();
     let view = pending.into_iter().find(|view| Some(&view.request_id) == event.request_id.as_ref()).unwrap();

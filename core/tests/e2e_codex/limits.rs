@@ -22,7 +22,7 @@ async fn a_usage_limit_parks_the_worker_until_the_end_that_is_told() {
     let script = Script::default().scenario("one", [limited]).scenario("two", [Step::text("DONE: later")]);
     let stage = Stage::new(&[&case], script).await;
     let one = stage.worker(case.worker("the marmalade task [[one]]")).await;
-    let answer = stage.daemon.wait(BOSS, json!({"timeout_seconds": 60})).await;
+    let answer = stage.daemon.wait(BOSS, json!({"timeout_seconds": 240})).await;
     let event = &answer.events[0];
     assert_eq!((event.kind, event.status), (AttentionKind::RateLimited, S::RateLimited), "{answer:#?}");
     let until = event.parked_until.unwrap();

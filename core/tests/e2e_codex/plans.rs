@@ -20,7 +20,7 @@ async fn decide(
     wanted: (&str, &str),
     answer: Value,
 ) -> String {
-    let params = json!({"worker_ids": [id], "cursor": cursor, "timeout_seconds": 60});
+    let params = json!({"worker_ids": [id], "cursor": cursor, "timeout_seconds": 240});
     let told = stage.daemon.wait(BOSS, params).await;
     let [event] = told.events.as_slice() else { panic!("{told:#?}") };
     assert_eq!(event.kind, AttentionKind::NeedsInput, "{event:#?}");

@@ -44,7 +44,7 @@ pub async fn a_limited_key_rests_and_the_next_one_serves(case: &Case) {
     let settings = [(names[1].as_str(), keys[1].as_str()), ("SANDBOXED_SH_RATE_LIMIT_SECONDS", "1800")];
     let stage = Stage::with_settings(&[case], script, &settings).await;
     let one = stage.worker(case.worker("the marmalade task [[one]]")).await;
-    let answer = stage.daemon.wait(BOSS, json!({"timeout_seconds": 60})).await;
+    let answer = stage.daemon.wait(BOSS, json!({"timeout_seconds": 240})).await;
     let parked = &answer.events[0];
     assert_eq!((parked.kind, parked.status), (AttentionKind::RateLimited, S::RateLimited), "{answer:#?}");
     let told = told(&stage, one).await;

@@ -19,7 +19,7 @@ pub struct Asked {
 }
 
 pub async fn asked(stage: &Stage, id: Uuid, cursor: Option<String>) -> Asked {
-    let params = json!({"worker_ids": [id], "cursor": cursor, "timeout_seconds": 60});
+    let params = json!({"worker_ids": [id], "cursor": cursor, "timeout_seconds": 240});
     let answer = stage.daemon.wait(BOSS, params).await;
     let [event] = answer.events.as_slice() else { panic!("{answer:#?}") };
     let found = (event.kind, event.status);
@@ -106,7 +106,7 @@ pub async fn a_permission_is_asked_denied_allowed_and_allowed_always(case: &Case
     let always = json!({"decision": "allow_always"});
     let cursor = decide(&stage, id, Some(cursor), "echo two > two", always).await;
     let end =
-        stage.daemon.wait(BOSS, json!({"worker_ids": [id], "cursor": cursor, "timeout_seconds": 60})).await;
+        stage.daemon.wait(BOSS, json!({"worker_ids": [id], "cursor": cursor, "timeout_seconds": 240})).await;
     let first = stage.daemon.record(BOSS, id).await;
     assert_eq!(end_of(&first), (MissionStatus::Blocked, Some(TerminalReason::ReportedBlocked)), "{first:#?}");
 

@@ -10,7 +10,7 @@ use crate::raw::Http;
 use crate::support::Daemon;
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// One frame, or a comment.
 #[derive(Debug)]

@@ -94,7 +94,7 @@ async fn a_command_worker_is_resumed_in_its_directory_and_takes_no_messages() {
     let mut cursor = None::<String>;
     let mut ends = 0;
     while ends < 2 {
-        let answer = daemon.wait("boss", json!({"cursor": cursor, "timeout_seconds": 30})).await;
+        let answer = daemon.wait("boss", json!({"cursor": cursor, "timeout_seconds": 120})).await;
         ends += answer.events.len();
         cursor = Some(answer.cursor);
     }

@@ -47,7 +47,7 @@ async fn a_fork_begins_as_its_workspace_is_and_gives_back_only_what_goes_through
     let resume = json!({"worker_id": record.worker_id, "prompt": "cat /root/mark"});
     let seen = daemon.wait("boss", json!({"timeout_seconds": 1})).await;
     let _: Value = daemon.call("boss", "resume_worker", resume).await;
-    let ended = daemon.wait("boss", json!({"cursor": seen.cursor, "timeout_seconds": 60})).await;
+    let ended = daemon.wait("boss", json!({"cursor": seen.cursor, "timeout_seconds": 240})).await;
     assert_eq!(ended.events[0].status, S::Completed, "{ended:?}");
     assert!(daemon.printed(record.worker_id).await.ends_with("readable\nfork\n"));
     daemon.finish().await;

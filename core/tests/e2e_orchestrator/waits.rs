@@ -25,7 +25,7 @@ async fn a_wait_wakes_at_once_when_a_worker_ends() {
     for n in 0..8 {
         let (gate, worker) = gated(&daemon, &format!("gate{n}"));
         let worker = ids(&daemon.create("boss", json!([worker])).await)[0];
-        let params = json!({"cursor": cursor, "timeout_seconds": 60});
+        let params = json!({"cursor": cursor, "timeout_seconds": 240});
         let opened = tokio::task::spawn_blocking(move || {
             // Opening waits for the worker to read.
             std::fs::write(gate, "go\n").unwrap();
@@ -65,12 +65,12 @@ async fn by_cursor_nothing_comes_twice_and_nothing_is_lost_over_filters_and_time
     let mut cursor = note(&timeout, &mut seen);
     // The later half first: what is in between stays unseen.
     while quick[12..].iter().any(|id| !seen.contains_key(id)) {
-        let params = json!({"worker_ids": quick[12..], "cursor": cursor, "timeout_seconds": 30});
+        let params = json!({"worker_ids": quick[12..], "cursor": cursor, "timeout_seconds": 120});
         cursor = note(&daemon.wait("boss", params).await, &mut seen);
     }
     assert_eq!(seen.len(), 12, "a filter lets only its own through");
     while quick.iter().any(|id| !seen.contains_key(id)) {
-        let params = json!({"cursor": cursor, "timeout_seconds": 30});
+        let params = json!({"cursor": cursor, "timeout_seconds": 120});
         cursor = note(&daemon.wait("boss", params).await, &mut seen);
     }
     let look = daemon.wait("boss", json!({"cursor": cursor, "timeout_seconds": 0})).await;
@@ -79,12 +79,12 @@ async fn by_cursor_nothing_comes_twice_and_nothing_is_lost_over_filters_and_time
     let again = daemon.wait("boss", json!({"timeout_seconds": 0})).await;
     assert_eq!(again.events.len(), 0, "{again:?}");
     tokio::task::spawn_blocking(move || std::fs::write(gate, "go\n").unwrap()).await.unwrap();
-    let last = daemon.wait("boss", json!({"timeout_seconds": 30})).await;
+    let last = daemon.wait("boss", json!({"timeout_seconds": 120})).await;
     assert_eq!(last.events.iter().map(|e| e.worker_id).collect::<Vec<_>>(), [held]);
     note(&last, &mut seen);
     let repeated = daemon.wait("boss", json!({"timeout_seconds": 0})).await;
     assert_eq!(repeated.events, last.events, "observed, not consumed, until a later cursor says so");
-    let end = daemon.wait("boss", json!({"cursor": last.cursor, "timeout_seconds": 30})).await;
+    let end = daemon.wait("boss", json!({"cursor": last.cursor, "timeout_seconds": 120})).await;
     assert_eq!((end.status, end.events.len()), (WaitStatus::NothingToWaitFor, 0));
     assert!(seen.len() == 25 && seen.values().all(|times| *times == 1), "{seen:?}");
     daemon.finish().await;
@@ -93,7 +93,7 @@ async fn by_cursor_nothing_comes_twice_and_nothing_is_lost_over_filters_and_time
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wait_for_nobody_returns_at_once_and_one_for_a_stranger_is_refused() {
     let daemon = Daemon::start().await;
-    let nothing = daemon.wait("boss", json!({"timeout_seconds": 30})).await;
+    let nothing = daemon.wait("boss", json!({"timeout_seconds": 120})).await;
     assert_eq!(nothing.status, WaitStatus::NothingToWaitFor);
     let theirs = ids(&daemon.create("another", json!([script("w", "true")])).await)[0];
     let table = [

@@ -18,7 +18,7 @@ use sandboxed_domain::sandbox::{
 };
 
 /// Longest that anything here may take.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The runner, linked statically: named by `SANDBOXED_SH_RUNNER` or built.
 pub fn runner() -> PathBuf {

@@ -20,11 +20,11 @@ use super::leftovers::Leftovers;
 use super::repository::sample_repository;
 
 /// Longest start until it serves.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(120);
 /// Longest stop after SIGTERM.
-const STOP: Duration = Duration::from_secs(10);
+const STOP: Duration = Duration::from_secs(60);
 /// Longest time until every mission has ended after it was cancelled.
-const CANCEL: Duration = Duration::from_secs(60);
+const CANCEL: Duration = Duration::from_secs(180);
 
 /// A daemon with a directory and a port of its own. End the test with [`Daemon::finish`].
 pub struct Daemon {

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 /// Longer than anything a test waits for; its end is a failure.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What comes of `future`, which must be soon.
 pub async fn soon<T>(future: impl Future<Output = T>) -> T {

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::{process::Command, time::timeout};
 
 /// Longest wait for anything a test expects.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_secs(180);
 
 /// A stub with the steps as its scenario `s`.
 pub async fn stub(steps: impl IntoIterator<Item = Step>) -> StubModel {
