@@ -1,18 +1,19 @@
 //! Writing what an adapter planned: whole files by rename, never through a link, never over somebody's changes without
 //! telling.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use sandboxed_domain::api::{ApiError, ErrorCode};
-use sandboxed_domain::harness::{FileStep, PlannedFile, RemovalStep, file_step, removal_step};
+use sandboxed_domain::harness::{
+    FileStamp, FileStep, PlannedFile, RemovalStep, WrittenFile, content_digest, file_step, removal_step,
+};
 use sandboxed_git::write_only_below;
-use sha2::{Digest, Sha256};
 
-use crate::store::io_error;
+use crate::store::{io_error, stamp_clock, stamp_of};
 
 /// Largest file that is compared; what we write is far smaller.
 const LARGEST: u64 = 8 << 20;
@@ -20,8 +21,8 @@ const LARGEST: u64 = 8 << 20;
 /// What was done, to be written down.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Written {
-    /// Digests of the files that are now as planned, by path.
-    pub digests: BTreeMap<String, String>,
+    /// What is to be remembered anew, by path: of files that were written, or that were read and are as planned.
+    pub files: BTreeMap<String, WrittenFile>,
     /// Files that somebody else had changed, and what became of them.
     pub changed: Vec<(String, FileStep)>,
     /// Files that were written once, are not planned any more and are gone now, or are not ours any more.
@@ -32,7 +33,8 @@ pub struct Written {
 
 /// Makes the planned directories and files. All of them lie below `root`, which workers can write to, so no part of a
 /// path below it may be a link, and what becomes one after it was looked at leads nowhere. On the host workspace
-/// (`trusted`) a user's links are the user's business. `known` are the digests of what was written before.
+/// (`trusted`) a user's links are the user's business. `known` is what is remembered of earlier times: a file that is
+/// planned as it was then and was not touched since is not read again, unless it is the platform's own.
 ///
 /// # Errors
 /// A path outside `root`, a link on the way, or the file system's word.
@@ -40,7 +42,7 @@ pub fn write_files(
     root: &Path,
     directories: &[String],
     files: &[PlannedFile],
-    known: &BTreeMap<String, String>,
+    known: &BTreeMap<String, WrittenFile>,
     trusted: bool,
 ) -> Result<Written, ApiError> {
     let work = || write_all(root, directories, files, known, trusted);
@@ -51,41 +53,34 @@ fn write_all(
     root: &Path,
     directories: &[String],
     files: &[PlannedFile],
-    known: &BTreeMap<String, String>,
+    known: &BTreeMap<String, WrittenFile>,
     trusted: bool,
 ) -> Result<Written, ApiError> {
+    let mut folders = Folders { root, trusted, made: HashSet::new() };
     for directory in directories {
-        make_directory(root, Path::new(directory), trusted)?;
+        folders.make(Path::new(directory))?;
     }
     let mut written = Written::default();
     for file in files {
         let path = Path::new(&file.path);
         if let Some(parent) = path.parent() {
-            make_directory(root, parent, trusted)?;
+            folders.make(parent)?;
         }
-        let wanted = digest(file.content.as_bytes());
-        let found = digest_of(path).map_err(|source| io_error(path, &source))?;
-        let wrote = known.get(&file.path).map(String::as_str);
-        let step = file_step(found.as_deref(), &wanted, wrote, file.keep_existing);
-        if matches!(step, FileStep::Write | FileStep::Replace) {
-            write_whole(path, file).map_err(|source| io_error(path, &source))?;
-        }
-        if matches!(step, FileStep::Keep | FileStep::Replace) {
-            written.changed.push((file.path.clone(), step));
-        }
-        if step != FileStep::Keep {
-            written.digests.insert(file.path.clone(), wanted);
+        let known = known.get(&file.path);
+        let untouched = |known: &WrittenFile| file.keep_existing && is_untouched(path, file, known);
+        if !known.is_some_and(untouched) {
+            write_one(file, known, &mut written).map_err(|source| io_error(path, &source))?;
         }
     }
-    let planned: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    let planned: HashSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
     for (path, wrote) in known.iter().filter(|(path, _)| !planned.contains(path.as_str())) {
         let target = Path::new(path);
         let found = match parents_are_folders(root, target, trusted) {
-            true => digest_of(target).map_err(|source| io_error(target, &source))?,
+            true => read(target).map_err(|source| io_error(target, &source))?,
             // A worker put something else in the way: what lies behind it is not ours.
             false => None,
         };
-        match removal_step(found.as_deref(), wrote) {
+        match removal_step(found.as_ref().map(|found| found.digest.as_str()), &wrote.digest) {
             RemovalStep::Remove => remove(root, target).map_err(|source| io_error(target, &source))?,
             RemovalStep::Forget => {}
             RemovalStep::Keep => written.kept.push(path.clone()),
@@ -93,6 +88,34 @@ fn write_all(
         written.forgotten.push(path.clone());
     }
     Ok(written)
+}
+
+/// Whether a file has the content that is planned, told without reading it.
+fn is_untouched(path: &Path, file: &PlannedFile, known: &WrittenFile) -> bool {
+    let found = path.symlink_metadata();
+    found.is_ok_and(|found| known.is_still(file.content.digest(), &stamp_of(&found)))
+}
+
+/// Does what is to be done about one planned file, and notes it.
+fn write_one(file: &PlannedFile, known: Option<&WrittenFile>, written: &mut Written) -> std::io::Result<()> {
+    let path = Path::new(&file.path);
+    let wanted = file.content.digest();
+    let found = read(path)?;
+    let before = found.as_ref().map(|found| found.digest.as_str());
+    let step = file_step(before, wanted, known.map(|known| known.digest.as_str()), file.keep_existing);
+    if matches!(step, FileStep::Write | FileStep::Replace) {
+        write_whole(path, file)?;
+    }
+    if matches!(step, FileStep::Keep | FileStep::Replace) {
+        written.changed.push((file.path.clone(), step));
+    }
+    // What is written now is trusted when it was read once: until then somebody may have been faster than a look.
+    let stamp = found.and_then(|found| found.stamp).filter(|_| step == FileStep::Leave && file.keep_existing);
+    let now = WrittenFile { digest: wanted.to_owned(), stamp };
+    if step != FileStep::Keep && known != Some(&now) {
+        written.files.insert(file.path.clone(), now);
+    }
+    Ok(())
 }
 
 /// Whether all between `root` and a file below it are folders, not links.
@@ -117,29 +140,34 @@ fn remove(root: &Path, path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+/// What lies somewhere.
+struct Found {
+    /// Of its content; nothing, where it is no plain file or far too large, which makes it another's.
+    digest: String,
+    /// Where a later change would show in it.
+    stamp: Option<FileStamp>,
 }
 
-/// The digest of what is there; none when there is nothing. What is no plain file, or far too large, is another's.
-fn digest_of(path: &Path) -> std::io::Result<Option<String>> {
+/// Reads what is there; none when there is nothing.
+fn read(path: &Path) -> std::io::Result<Option<Found>> {
+    let foreign = Ok(Some(Found { digest: String::new(), stamp: None }));
+    let looked_at = stamp_clock();
     // A pipe in the place of a file must not be waited for.
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let file = match fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO)) => {
-            return Ok(Some(String::new()));
-        }
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO)) => return foreign,
         Err(error) => return Err(error),
     };
     let found = file.metadata()?;
     if !found.is_file() || found.len() > LARGEST {
-        return Ok(Some(String::new()));
+        return foreign;
     }
+    let stamp = Some(stamp_of(&found)).filter(|stamp| stamp.shows_later_changes(looked_at));
     let mut bytes = Vec::new();
     file.take(LARGEST).read_to_end(&mut bytes)?;
-    Ok(Some(digest(&bytes)))
+    Ok(Some(Found { digest: content_digest(&bytes), stamp }))
 }
 
 fn write_whole(path: &Path, file: &PlannedFile) -> std::io::Result<()> {
@@ -161,153 +189,51 @@ fn write_whole(path: &Path, file: &PlannedFile) -> std::io::Result<()> {
     fs::rename(&temporary, path)
 }
 
-/// Makes `path` and what is missing on the way from `root`.
-fn make_directory(root: &Path, path: &Path, trusted: bool) -> Result<(), ApiError> {
-    let outside = || {
-        ApiError::new(
-            ErrorCode::PathOutsideWorkspace,
-            format!("{} is not below {}", path.display(), root.display()),
-        )
-    };
-    let below = path.strip_prefix(root).map_err(|_| outside())?;
-    let mut current = root.to_owned();
-    for part in below.components() {
-        let Component::Normal(part) = part else { return Err(outside()) };
-        current.push(part);
-        match current.symlink_metadata() {
-            Ok(found) if found.is_dir() => {}
-            Ok(found) if found.is_symlink() && trusted && current.is_dir() => {}
-            Ok(_) => {
-                return Err(ApiError::new(
-                    ErrorCode::PathOutsideWorkspace,
-                    format!("{} is in the way: not a directory", current.display()),
-                )
-                .field(current.display().to_string())
-                .hint("a worker replaced it; remove it and resume"));
-            }
-            Err(_) => fs::DirBuilder::new()
-                .mode(0o700)
-                .create(&current)
-                .map_err(|source| io_error(&current, &source))?,
+/// Directories on the way to files, each made or looked at once.
+struct Folders<'a> {
+    root: &'a Path,
+    trusted: bool,
+    made: HashSet<PathBuf>,
+}
+
+impl Folders<'_> {
+    /// Makes `path` and what is missing on the way from the root.
+    fn make(&mut self, path: &Path) -> Result<(), ApiError> {
+        if self.made.contains(path) {
+            return Ok(());
         }
+        let outside = || {
+            let message = format!("{} is not below {}", path.display(), self.root.display());
+            ApiError::new(ErrorCode::PathOutsideWorkspace, message)
+        };
+        let below = path.strip_prefix(self.root).map_err(|_| outside())?;
+        let mut current = self.root.to_owned();
+        for part in below.components() {
+            let Component::Normal(part) = part else { return Err(outside()) };
+            current.push(part);
+            if !self.made.contains(&current) {
+                make_one(&current, self.trusted)?;
+                self.made.insert(current.clone());
+            }
+        }
+        Ok(())
     }
-    Ok(())
+}
+
+fn make_one(path: &Path, trusted: bool) -> Result<(), ApiError> {
+    match path.symlink_metadata() {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(found) if found.is_symlink() && trusted && path.is_dir() => Ok(()),
+        Ok(_) => Err(ApiError::new(
+            ErrorCode::PathOutsideWorkspace,
+            format!("{} is in the way: not a directory", path.display()),
+        )
+        .field(path.display().to_string())
+        .hint("a worker replaced it; remove it and resume")),
+        Err(_) => fs::DirBuilder::new().mode(0o700).create(path).map_err(|source| io_error(path, &source)),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn planned(path: &Path, keep_existing: bool) -> PlannedFile {
-        PlannedFile {
-            path: path.display().to_string(),
-            content: "ours".to_owned(),
-            mode: 0o600,
-            keep_existing,
-        }
-    }
-
-    fn write(root: &Path, files: &[PlannedFile], known: &BTreeMap<String, String>) -> Written {
-        write_files(root, &[], files, known, false).unwrap()
-    }
-
-    #[test]
-    fn what_is_as_it_should_be_is_not_touched_and_what_we_wrote_is_renewed() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("a/file");
-        let first = write(root.path(), &[planned(&path, true)], &BTreeMap::new());
-        assert_eq!(first.changed, []);
-        let before = fs::metadata(&path).unwrap().modified().unwrap();
-        assert_eq!(write(root.path(), &[planned(&path, true)], &first.digests), first);
-        assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), before);
-        let newer = PlannedFile { content: "newer".to_owned(), ..planned(&path, true) };
-        let second = write(root.path(), &[newer], &first.digests);
-        assert_eq!((second.changed, fs::read_to_string(&path).unwrap()), (vec![], "newer".to_owned()));
-    }
-
-    #[test]
-    fn somebodys_changes_are_kept_or_replaced_and_told() {
-        let root = tempfile::tempdir().unwrap();
-        let (kept, renewed) = (root.path().join("kept"), root.path().join("renewed"));
-        let files = [planned(&kept, true), planned(&renewed, false)];
-        let first = write(root.path(), &files, &BTreeMap::new());
-        fs::write(&kept, "theirs").unwrap();
-        fs::write(&renewed, "theirs").unwrap();
-        let second = write(root.path(), &files, &first.digests);
-        let told = [&kept, &renewed].map(|path| path.display().to_string()).into_iter();
-        let told: Vec<_> = told.zip([FileStep::Keep, FileStep::Replace]).collect();
-        assert_eq!(second.changed, told);
-        assert_eq!(fs::read_to_string(&kept).unwrap(), "theirs");
-        assert_eq!(fs::read_to_string(&renewed).unwrap(), "ours");
-        assert_eq!(second.digests.keys().collect::<Vec<_>>(), [&renewed.display().to_string()]);
-    }
-
-    #[test]
-    fn what_is_no_file_is_neither_read_nor_waited_for() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("pipe");
-        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let written = write(root.path(), &[planned(&path, false)], &BTreeMap::new());
-        assert_eq!(written.changed.len(), 1);
-        assert_eq!(fs::read_to_string(&path).unwrap(), "ours");
-    }
-
-    #[test]
-    fn a_planted_link_leads_nowhere() {
-        let root = tempfile::tempdir().unwrap();
-        let outside = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink(outside.path(), root.path().join("link")).unwrap();
-        let error = write_files(
-            root.path(),
-            &[],
-            &[planned(&root.path().join("link/file"), false)],
-            &BTreeMap::new(),
-            false,
-        )
-        .unwrap_err();
-        assert_eq!(error.code, ErrorCode::PathOutsideWorkspace);
-        let target = outside.path().join("target");
-        fs::write(&target, "theirs").unwrap();
-        std::os::unix::fs::symlink(&target, root.path().join("file")).unwrap();
-        write(root.path(), &[planned(&root.path().join("file"), false)], &BTreeMap::new());
-        assert_eq!(fs::read_to_string(target).unwrap(), "theirs", "the link was replaced, not followed");
-    }
-
-    #[test]
-    fn a_path_outside_is_refused() {
-        let root = tempfile::tempdir().unwrap();
-        for path in ["/etc/x", "../x"] {
-            let path = if path.starts_with('/') { path.into() } else { root.path().join(path) };
-            assert!(
-                write_files(root.path(), &[], &[planned(&path, false)], &BTreeMap::new(), false).is_err()
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_not_planned_any_more_goes_unless_somebody_changed_it() {
-        let root = tempfile::tempdir().unwrap();
-        let at = |name: &str| planned(&root.path().join(name), true);
-        let all = [at("s/a/x"), at("s/a/y"), at("s/b/x"), at("s/c/x")];
-        let known = write(root.path(), &all, &BTreeMap::new()).digests;
-        fs::write(root.path().join("s/b/x"), "theirs").unwrap();
-        fs::write(root.path().join("s/a/theirs"), "theirs").unwrap();
-        let outside = tempfile::tempdir().unwrap();
-        fs::write(outside.path().join("x"), fs::read(root.path().join("s/c/x")).unwrap()).unwrap();
-        fs::remove_dir_all(root.path().join("s/c")).unwrap();
-        std::os::unix::fs::symlink(outside.path(), root.path().join("s/c")).unwrap();
-        let written = write(root.path(), &[at("s/a/y")], &known);
-        let path = |name: &str| root.path().join(name).display().to_string();
-        assert_eq!(written.forgotten, [path("s/a/x"), path("s/b/x"), path("s/c/x")]);
-        assert_eq!(written.kept, [path("s/b/x")]);
-        assert!(!Path::new(&path("s/a/x")).exists() && Path::new(&path("s/a/theirs")).exists());
-        assert!(Path::new(&path("s/a/y")).exists() && outside.path().join("x").exists());
-        let known = BTreeMap::from([(path("s/a/y"), known[&path("s/a/y")].clone())]);
-        fs::remove_file(path("s/a/theirs")).unwrap();
-        write(root.path(), &[], &known);
-        assert!(
-            !Path::new(&path("s/a")).exists() && Path::new(&path("s")).exists(),
-            "only what is empty goes"
-        );
-    }
-}
+#[path = "files_tests.rs"]
+mod tests;

@@ -6,28 +6,21 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sandboxed_domain::harness::FileStamp;
 use sandboxed_domain::library::{
     LARGEST_LIBRARY, LARGEST_LIBRARY_FILE, Library, LibraryKind, MOST_LIBRARY_FILES, Problem, SourceFile,
     Unread, check_library,
 };
 
+use crate::store::{stamp_clock, stamp_of};
+
 /// Deepest folder.
 const DEEPEST: usize = 8;
-
-/// What tells whether a file is still the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-    mode: u32,
-}
 
 /// What was found in the folder.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Listing {
-    files: Vec<(String, Stamp)>,
+    files: Vec<(String, FileStamp)>,
     /// More was there than is looked at.
     cut: bool,
 }
@@ -37,14 +30,21 @@ struct Listing {
 pub(super) struct Cache {
     listing: Listing,
     library: Arc<Library>,
+    /// Whether each later change makes another listing.
+    settled: bool,
 }
 
 impl Cache {
     /// The Library as it is now. A folder in which nothing changed costs a look at each file's metadata.
     pub(super) fn library(&mut self, root: &Path) -> Arc<Library> {
+        self.library_at(root, stamp_clock())
+    }
+
+    fn library_at(&mut self, root: &Path, looked_at: i64) -> Arc<Library> {
         let listing = list(root);
-        if listing != self.listing {
+        if listing != self.listing || !self.settled {
             self.library = Arc::new(read(root, &listing));
+            self.settled = listing.files.iter().all(|(_, stamp)| stamp.shows_later_changes(looked_at));
             self.listing = listing;
         }
         Arc::clone(&self.library)
@@ -92,14 +92,7 @@ fn list_folder(folder: &Path, below: &str, depth: usize, listing: &mut Listing) 
             }
             continue;
         }
-        let stamp = Stamp {
-            inode: found.ino(),
-            size: found.len(),
-            modified: (found.mtime(), found.mtime_nsec()),
-            changed: (found.ctime(), found.ctime_nsec()),
-            mode: found.mode(),
-        };
-        listing.files.push((path, stamp));
+        listing.files.push((path, stamp_of(&found)));
     }
 }
 
@@ -181,9 +174,13 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let mut cache = Cache::default();
         rule(root.path(), "a.md", "one");
-        let first = cache.library(root.path());
+        let (now, later) = (stamp_clock(), stamp_clock() + 3_000_000_000);
+        let first = cache.library_at(root.path(), now);
         assert_eq!(first.rules["a"].text, "one");
-        assert!(Arc::ptr_eq(&first, &cache.library(root.path())));
+        // It was written just now: another change at the same tick would look the same.
+        let second = cache.library_at(root.path(), later);
+        assert!(!Arc::ptr_eq(&first, &second) && first == second);
+        assert!(Arc::ptr_eq(&second, &cache.library_at(root.path(), later)));
         rule(root.path(), "a.md", "two");
         assert_eq!(cache.library(root.path()).rules["a"].text, "two");
         rule(root.path(), "b.md", "more");

@@ -85,7 +85,7 @@ async fn note_global(actor: &Actor<'_>) -> Result<(), StepError> {
 
 /// Remembers what was written, and tells of files that somebody had changed.
 fn note_files(tx: &mut store::Tx<'_>, mission: Uuid, written: Written) -> Result<(), StoreError> {
-    store::save_written_files(tx, mission, &written.digests)?;
+    store::save_written_files(tx, mission, &written.files)?;
     store::forget_written_files(tx, mission, &written.forgotten)?;
     for path in written.kept {
         let message = format!("{path} is not as it was left: it is kept, though the Library has it no more");

@@ -16,6 +16,7 @@ mod missions;
 mod requests;
 mod runs;
 mod schema;
+mod stamps;
 mod workspaces;
 mod writer;
 
@@ -31,6 +32,7 @@ pub use messages::*;
 pub use missions::*;
 pub use requests::*;
 pub use runs::*;
+pub use stamps::*;
 pub use workspaces::*;
 pub use writer::Tx;
 

@@ -107,6 +107,12 @@ CREATE TABLE mcp_servers (
   mission_id TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, detail TEXT, PRIMARY KEY (mission_id, name)
 ) STRICT;
 "#,
+    r#"
+ALTER TABLE written_files ADD COLUMN inode INTEGER;
+ALTER TABLE written_files ADD COLUMN size INTEGER;
+ALTER TABLE written_files ADD COLUMN modified_ns INTEGER;
+ALTER TABLE written_files ADD COLUMN changed_ns INTEGER;
+"#,
 ];
 
 /// Checks the file, sets the connection up and migrates.

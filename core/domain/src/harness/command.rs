@@ -102,7 +102,7 @@ fn script(request: &LaunchRequest) -> (Vec<String>, Vec<PlannedFile>) {
     let path = format!("{}/script.sh", request.mission_dir);
     let file = PlannedFile {
         path: path.clone(),
-        content: request.prompt.clone(),
+        content: request.prompt.as_str().into(),
         mode: 0o600,
         keep_existing: false,
     };

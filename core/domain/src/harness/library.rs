@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Harness, PlannedFile, Skill};
+use super::{Harness, PlannedFile, SharedText, Skill};
 use crate::library::{Agent, Command, Resolved};
 
 /// An MCP server of the user's choice.
@@ -148,7 +148,7 @@ pub fn library_files(harness: &dyn Harness, mission_dir: &str, resolved: &Resolv
 /// Where tools lie in a mission's directory, in the `PATH` of its agent.
 pub const TOOLS: &str = "tools";
 
-fn agent_file(harness: &dyn Harness, folder: &str, form: AgentForm, agent: &Agent) -> (String, String) {
+fn agent_file(harness: &dyn Harness, folder: &str, form: AgentForm, agent: &Agent) -> (String, SharedText) {
     let model = agent.model.as_deref().filter(|model| harness.check_model(Some(model), None) == Ok(None));
     let (ending, text) = match form {
         AgentForm::AsWritten => ("md", agent.text.clone()),
@@ -156,7 +156,7 @@ fn agent_file(harness: &dyn Harness, folder: &str, form: AgentForm, agent: &Agen
             let model = model.map(|model| format!("model: {}\n", quoted(model))).unwrap_or_default();
             let (name, description) = (quoted(&agent.name), quoted(&agent.description));
             let front = format!("name: {name}\ndescription: {description}\n{model}{extra}");
-            ("md", format!("---\n{front}---\n\n{}", agent.prompt))
+            ("md", format!("---\n{front}---\n\n{}", agent.prompt).into())
         }
         AgentForm::Toml => {
             let mut table = toml_edit::DocumentMut::new();
@@ -166,7 +166,7 @@ fn agent_file(harness: &dyn Harness, folder: &str, form: AgentForm, agent: &Agen
                 table["model"] = toml_edit::value(model);
             }
             table["developer_instructions"] = toml_edit::value(&agent.prompt);
-            ("toml", table.to_string())
+            ("toml", table.to_string().into())
         }
     };
     (format!("{folder}/{}.{ending}", agent.name), text)

@@ -23,6 +23,7 @@ mod registry;
 mod renewal;
 mod settings;
 mod skill;
+mod text;
 
 pub use codec::*;
 pub use event::*;
@@ -34,3 +35,4 @@ pub use programs::*;
 pub use registry::*;
 pub use renewal::*;
 pub use skill::*;
+pub use text::*;

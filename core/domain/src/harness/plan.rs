@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::LibraryServer;
+use super::{LibraryServer, SharedText};
 use crate::api::Effort;
 pub use crate::api::PermissionMode;
 
@@ -65,7 +65,7 @@ pub struct PlannedFile {
     /// Absolute path as seen inside.
     pub path: String,
     /// Whole content.
-    pub content: String,
+    pub content: SharedText,
     /// Permission bits.
     pub mode: u32,
     /// A file that is not as we left it stays, with a warning; without this it is written anew, with a warning.
@@ -75,7 +75,7 @@ pub struct PlannedFile {
 impl PlannedFile {
     /// A file that only the mission reads, written anew for each run.
     pub(super) fn private(path: String, content: String) -> Self {
-        Self { path, content, mode: 0o600, keep_existing: false }
+        Self { path, content: content.into(), mode: 0o600, keep_existing: false }
     }
 }
 

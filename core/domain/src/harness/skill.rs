@@ -1,6 +1,6 @@
 //! Skills for a mission: the same folders for every harness, written where its CLI looks for a user's own.
 
-use super::PlannedFile;
+use super::{PlannedFile, SharedText};
 
 /// A folder with a `SKILL.md` and what belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct SkillFile {
     /// Path within the folder.
     pub path: String,
     /// Its text.
-    pub content: String,
+    pub content: SharedText,
     /// Whether it is a program.
     pub executable: bool,
 }
@@ -25,7 +25,7 @@ pub struct SkillFile {
 impl SkillFile {
     /// A file that is no program.
     pub fn new(path: &str, content: &str) -> Self {
-        Self { path: path.to_owned(), content: content.to_owned(), executable: false }
+        Self { path: path.to_owned(), content: content.into(), executable: false }
     }
 }
 

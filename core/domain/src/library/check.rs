@@ -7,7 +7,7 @@ use super::names::path_fault;
 use super::problem::toml;
 use super::profile::profile;
 use super::{LibraryKind, NAME_RULE, Problem, Profile, SourceFile, is_name, mcp, native};
-use crate::harness::{LibraryServer, Skill};
+use crate::harness::{LibraryServer, SharedText, Skill};
 use crate::sandbox::{Template, TemplateSources, resolve_template};
 
 /// Most problems that are told; one bad merge can make thousands.
@@ -22,7 +22,7 @@ pub struct Library {
     pub commands: BTreeMap<String, Command>,
     pub rules: BTreeMap<String, Rule>,
     pub mcps: BTreeMap<String, LibraryServer>,
-    pub tools: BTreeMap<String, String>,
+    pub tools: BTreeMap<String, SharedText>,
     pub templates: BTreeMap<String, String>,
     pub init_scripts: BTreeMap<String, String>,
     pub profiles: BTreeMap<String, Profile>,
@@ -140,7 +140,7 @@ impl Library {
                 if !text.starts_with("#!") {
                     return Err(Problem::at(path, 1, "does not begin with #! and its interpreter"));
                 }
-                self.tools.insert(key, text.to_owned());
+                self.tools.insert(key, text.into());
             }
             LibraryKind::Template => {
                 toml::<Template>(path, text)?;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::front::split;
 use super::{Problem, SourceFile};
-use crate::harness::{Skill, SkillFile};
+use crate::harness::{SharedText, Skill, SkillFile};
 
 /// Longest description.
 const LONGEST_DESCRIPTION: usize = 1024;
@@ -26,7 +26,7 @@ pub struct Agent {
     /// What it is told.
     pub prompt: String,
     /// The file as it stands, with its name in the front matter.
-    pub text: String,
+    pub text: SharedText,
 }
 
 /// A prompt with a name.
@@ -39,7 +39,7 @@ pub struct Command {
     /// The prompt; `$ARGUMENTS` stands for what follows the name.
     pub prompt: String,
     /// The file as it stands.
-    pub text: String,
+    pub text: SharedText,
 }
 
 /// Something that always holds.
@@ -72,7 +72,7 @@ pub(super) fn skill(name: &str, files: &[(String, &SourceFile)]) -> (Option<Skil
         match &file.content {
             Ok(text) => kept.push(SkillFile {
                 path: path.clone(),
-                content: text.clone(),
+                content: text.as_str().into(),
                 executable: file.executable,
             }),
             Err(why) => problems.push(Problem::new(&file.path, why.as_str())),
@@ -119,7 +119,7 @@ pub(super) fn agent(name: &str, path: &str, text: &str) -> Result<Agent, Problem
         None => text.replacen("---", &format!("---\nname: {name}"), 1),
     };
     not_empty(path, &prompt)?;
-    Ok(Agent { name: name.to_owned(), description, model: front.model, prompt, text })
+    Ok(Agent { name: name.to_owned(), description, model: front.model, prompt, text: text.into() })
 }
 
 pub(super) fn command(name: &str, path: &str, text: &str) -> Result<Command, Problem> {
@@ -129,7 +129,7 @@ pub(super) fn command(name: &str, path: &str, text: &str) -> Result<Command, Pro
         _ => format!("The command {name}"),
     };
     not_empty(path, &prompt)?;
-    Ok(Command { name: name.to_owned(), description, prompt, text: text.to_owned() })
+    Ok(Command { name: name.to_owned(), description, prompt, text: text.into() })
 }
 
 pub(super) fn rule(name: &str, path: &str, text: &str) -> Result<Rule, Problem> {

@@ -68,9 +68,9 @@ pub(super) fn give(name: &str, profile: &Profile, place: NativePlace, resolved: 
     for (below, file) in &profile.files {
         let Some(path) = below.strip_prefix(&start) else { continue };
         if path == place.settings {
-            resolved.settings = Some((format!("configs/{name}/{below}"), file.content.clone()));
+            resolved.settings = Some((format!("configs/{name}/{below}"), file.content.as_str().to_owned()));
         } else if path == place.instructions {
-            resolved.instructions = Some(file.content.clone());
+            resolved.instructions = Some(file.content.as_str().to_owned());
         } else {
             resolved.native.push(file.clone());
         }

@@ -4,7 +4,7 @@ use super::documents::{Agent, Command, Rule};
 use super::mcp::{built_in_program, with_secrets};
 use super::{BUILT_IN_SERVERS, DEFAULT_PROFILE, Library, Names, native};
 use crate::api::ApiError;
-use crate::harness::{LibraryPlaces, LibraryServer, Skill, SkillFile};
+use crate::harness::{LibraryPlaces, LibraryServer, SharedText, Skill, SkillFile};
 
 /// Skills that the platform gives to each mission by its part, never to all.
 pub const PART_SKILLS: [&str; 2] = ["orchestrator-boss", "orchestrator-worker"];
@@ -38,7 +38,7 @@ pub struct Resolved {
     /// What always holds.
     pub rules: Vec<Rule>,
     /// Tools by name.
-    pub tools: Vec<(String, String)>,
+    pub tools: Vec<(String, SharedText)>,
     /// Servers of the Library, with their secrets.
     pub servers: Vec<LibraryServer>,
     /// Built-in servers: name and program.
