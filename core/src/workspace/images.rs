@@ -122,18 +122,10 @@ impl Workspaces {
     /// `invalid_argument` on `template`.
     pub fn template(&self, name: &str) -> Result<Template, ApiError> {
         let library = self.library.read();
-        let file = format!("templates/{name}.toml");
-        if let Some(problem) = library.problems.iter().find(|problem| problem.path == file) {
-            return Err(ApiError::invalid(
-                "template",
-                format!("the Library's template is not sound: {problem}"),
-            )
-            .hint("mend the file, or name another template"));
-        }
         resolve_template(
             name,
             &TemplateSources {
-                templates: &|name| library.templates.get(name).cloned(),
+                templates: &|name| library.template(name),
                 scripts: &|name| library.init_scripts.get(name).cloned(),
             },
         )

@@ -133,9 +133,9 @@ async fn a_template_gives_skills_servers_and_an_environment() {
     write(&client, "skills/origami/SKILL.md", SKILL).await;
     let other = SKILL.replace("origami", "knots").replace("Folds paper into cranes", "Ties ropes");
     write(&client, "skills/knots/SKILL.md", &other).await;
-    let template = "packages = [\"bash\", \"ca-certificates\", \"git\", \"procps\"]\n\
-                    skills = [\"origami\"]\nmcps = [\"workspace\"]\nenv = { GREETING = \"Hi\" }\n";
-    assert_eq!(write(&client, "templates/minimal.toml", template).await.problems, []);
+    let template = "packages: [bash, ca-certificates, git, procps]\n\
+                    skills: [origami]\nmcps:\n  - workspace\nenv: { GREETING: Hi }\n";
+    assert_eq!(write(&client, "templates/minimal.yaml", template).await.problems, []);
     let check = json!({"verification_command": "test \"$GREETING\" = Hi && test -f made.txt"});
     let record = stage.run(CLAUDECODE.worker_with("go [[s]]", check)).await;
     assert_eq!(end_of(&record), (S::Completed, Some(R::Done)), "{record:#?}");

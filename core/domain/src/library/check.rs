@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::documents::{Agent, Command, Rule, agent, command, rule, skill};
 use super::names::path_fault;
-use super::problem::toml;
+use super::problem::{toml, yaml};
 use super::profile::profile;
 use super::{LibraryKind, NAME_RULE, Problem, Profile, SourceFile, is_name, mcp, native};
+use crate::api::ApiError;
 use crate::harness::{LibraryServer, SharedText, Skill};
 use crate::sandbox::{Template, TemplateSources, resolve_template};
 
@@ -23,13 +24,39 @@ pub struct Library {
     pub rules: BTreeMap<String, Rule>,
     pub mcps: BTreeMap<String, LibraryServer>,
     pub tools: BTreeMap<String, SharedText>,
-    pub templates: BTreeMap<String, String>,
+    pub templates: BTreeMap<String, TemplateFile>,
     pub init_scripts: BTreeMap<String, String>,
     pub profiles: BTreeMap<String, Profile>,
     pub problems: Vec<Problem>,
 }
 
+/// A template as its file has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplateFile {
+    /// Its path in the Library.
+    pub path: String,
+    /// What it says.
+    pub template: Template,
+}
+
 impl Library {
+    /// A template of the Library with this name; none where it has no such file.
+    ///
+    /// # Errors
+    /// `invalid_argument` on `template`: it has, and it is not sound.
+    pub fn template(&self, name: &str) -> Result<Option<Template>, ApiError> {
+        if let Some(file) = self.templates.get(name) {
+            return Ok(Some(file.template.clone()));
+        }
+        match self.problems.iter().find(|problem| template_in(&problem.path) == Some(name)) {
+            Some(problem) => {
+                let message = format!("the Library's template is not sound: {problem}");
+                Err(ApiError::invalid("template", message).hint("mend the file, or name another template"))
+            }
+            None => Ok(None),
+        }
+    }
+
     /// Names and paths of all that is sound, in the order of [`LibraryKind::ALL`].
     pub fn names(&self) -> Vec<(LibraryKind, &str)> {
         fn of<T>(kind: LibraryKind, all: &BTreeMap<String, T>) -> Vec<(LibraryKind, &str)> {
@@ -87,6 +114,7 @@ pub fn check_library(files: &[SourceFile]) -> Library {
         let outcome = native::take(&mut library.profiles, name, below, file);
         library.problems.extend(outcome.err());
     }
+    library.drop_doubles(files);
     library.check_templates();
     library.problems.sort();
     library.problems.truncate(MOST_PROBLEMS);
@@ -98,11 +126,17 @@ fn name_of(kind: LibraryKind, file: &str) -> Option<&str> {
     let endings: &[&str] = match kind {
         LibraryKind::Agent | LibraryKind::Command | LibraryKind::Rule => &[".md"],
         LibraryKind::Mcp => &[".toml", ".json"],
-        LibraryKind::Template => &[".toml"],
+        LibraryKind::Template => &[".toml", ".yaml", ".yml"],
         LibraryKind::InitScript => &[".sh"],
         LibraryKind::Tool | LibraryKind::Skill | LibraryKind::Profile => &[""],
     };
     endings.iter().find_map(|ending| file.strip_suffix(ending))
+}
+
+/// The name of the template that a path is the file of.
+fn template_in(path: &str) -> Option<&str> {
+    let file = path.strip_prefix(LibraryKind::Template.folder())?.strip_prefix('/')?;
+    name_of(LibraryKind::Template, file)
 }
 
 impl Library {
@@ -143,8 +177,8 @@ impl Library {
                 self.tools.insert(key, text.into());
             }
             LibraryKind::Template => {
-                toml::<Template>(path, text)?;
-                self.templates.insert(key, text.to_owned());
+                let template = if path.ends_with(".toml") { toml(path, text)? } else { yaml(path, text, 0)? };
+                self.templates.insert(key, TemplateFile { path: path.to_owned(), template });
             }
             LibraryKind::InitScript => drop(self.init_scripts.insert(key, text.to_owned())),
             LibraryKind::Profile => drop(self.profiles.insert(key, profile(path, text)?)),
@@ -165,17 +199,30 @@ impl Library {
         }
     }
 
+    /// A template has one file: of several nobody can say which is meant.
+    fn drop_doubles(&mut self, files: &[SourceFile]) {
+        let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+        for file in files {
+            let Some(name) = template_in(&file.path) else { continue };
+            if let Some(other) = seen.insert(name, &file.path) {
+                self.templates.remove(name);
+                let message = format!("{other} is the template {name:?} as well: keep one of the two");
+                self.problems.push(Problem::new(&file.path, message));
+            }
+        }
+    }
+
     /// Templates stand on one another, so they are looked at when all are there.
     fn check_templates(&mut self) {
         let sources = TemplateSources {
-            templates: &|name| self.templates.get(name).cloned(),
+            templates: &|name| self.template(name),
             scripts: &|name| self.init_scripts.get(name).cloned(),
         };
-        let wrong = |name: &String| {
+        let wrong = |(name, file): (&String, &TemplateFile)| {
             let error = resolve_template(name, &sources).err()?;
-            Some((name.clone(), Problem::new(&format!("templates/{name}.toml"), error.message)))
+            Some((name.clone(), Problem::new(&file.path, error.message)))
         };
-        let wrong: Vec<_> = self.templates.keys().filter_map(wrong).collect();
+        let wrong: Vec<_> = self.templates.iter().filter_map(wrong).collect();
         for (name, problem) in wrong {
             self.templates.remove(&name);
             self.problems.push(problem);

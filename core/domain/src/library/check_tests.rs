@@ -30,6 +30,7 @@ fn a_sound_library_has_everything_by_name_and_no_problems() {
         ("mcps/web.toml", "command = \"web-mcp\""),
         ("tools/count.sh", "#!/bin/sh\nwc -l\n"),
         ("templates/big.toml", "extends = \"minimal\"\npackages = [\"jq\"]"),
+        ("templates/small.yaml", "extends: minimal\npackages: [jq]\nenv: {A: b}\nlimits: {pids: 5}\n"),
         ("init-scripts/setup.sh", "true"),
         ("configs/lean/profile.toml", "skills = []\nmcps = [\"web\"]\ntools = [\"count.sh\"]"),
         ("configs/bare/profile.toml", ""),
@@ -45,6 +46,7 @@ fn a_sound_library_has_everything_by_name_and_no_problems() {
         "mcp web",
         "tool count.sh",
         "template big",
+        "template small",
         "init_script setup",
         "profile bare",
         "profile lean",
@@ -60,6 +62,11 @@ fn a_sound_library_has_everything_by_name_and_no_problems() {
     assert_eq!(library.commands["greet"].description, "The command greet");
     assert_eq!(library.profiles["lean"].skills, Some(Vec::new()));
     assert_eq!(library.profiles["bare"].skills, None);
+    let small = &library.templates["small"].template;
+    assert_eq!(
+        (&*small.packages, &*small.env["A"], small.limits.pids),
+        (&["jq".to_owned()][..], "b", Some(5))
+    );
 }
 
 #[test]
@@ -86,6 +93,12 @@ fn what_is_wrong_is_told_with_file_and_line_and_leaves_the_rest_alone() {
         ("tools/a", "echo", Some(1), "#!"),
         ("templates/a.toml", "packages = []\npackages = 7", Some(2), ""),
         ("templates/a.toml", "extends = \"nowhere\"", None, "nowhere"),
+        ("templates/a.yaml", "extends: minimal\ncolour: red", Some(2), "colour"),
+        ("templates/a.yml", "extends: minimal\n\npackages: 7", Some(3), ""),
+        ("templates/a.yaml", "extends: minimal\npackages: [git\n", Some(2), "bracket"),
+        ("templates/a.yaml", "network: bridge", Some(1), "bridge"),
+        ("templates/a.yml", "packages: ['git; rm -rf /']", None, "package"),
+        ("templates/a.json", "{}", None, "ending"),
         ("configs/p/profile.toml", "skills = [\n\"a\",\n7]", Some(3), ""),
         ("configs/p/profile.toml", "colours = []", Some(1), "colours"),
         ("configs/p/profile.toml", "mcps = [\"../x\"]", None, "no name"),
@@ -100,6 +113,30 @@ fn what_is_wrong_is_told_with_file_and_line_and_leaves_the_rest_alone() {
         assert_eq!(problem.line, line, "{path}: {problem}");
         assert!(problem.message.contains(words), "{path}: {problem}");
     }
+}
+
+#[test]
+fn a_template_that_nobody_can_be_sure_of_takes_those_that_extend_it_with_it() {
+    let doubled = [
+        ("templates/minimal.toml", "packages = [\"git\"]"),
+        ("templates/minimal.yaml", "packages: [git]"),
+        ("templates/own.yml", "extends: minimal"),
+        ("templates/other.yml", "packages: [jq]"),
+    ];
+    let library = read(&doubled);
+    assert_eq!(library.templates.keys().collect::<Vec<_>>(), ["other"]);
+    let told: Vec<_> = library.problems.iter().map(ToString::to_string).collect();
+    let double = "templates/minimal.yaml: templates/minimal.toml is the template \"minimal\" as well: keep one of the two";
+    let above = format!("templates/own.yml: the Library's template is not sound: {double}");
+    assert_eq!(told, [double, above.as_str()]);
+    let refused = library.template("minimal").unwrap_err();
+    assert!(refused.message.contains(double), "the built-in one is not taken instead: {refused:?}");
+    // Whichever of the two is sound, it is not clear that it is the one that is meant.
+    for (toml, yaml) in [("packages = 7", "packages: [git]"), ("packages = []", "packages: 7")] {
+        let library = read(&[("templates/a.toml", toml), ("templates/a.yml", yaml)]);
+        assert!(library.templates.is_empty() && library.template("a").is_err(), "{toml} {yaml}");
+    }
+    assert_eq!(library.template("nowhere"), Ok(None));
 }
 
 #[test]

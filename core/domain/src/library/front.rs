@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 
 use super::Problem;
+use super::problem::yaml;
 
 /// Longest front matter in bytes.
 const LONGEST: usize = 16 << 10;
@@ -19,9 +20,9 @@ pub(super) fn split<T: DeserializeOwned>(path: &str, text: &str) -> Result<(Opti
     let mut end = 0;
     for line in rest.split_inclusive('\n') {
         if line.trim_end() == "---" {
-            let yaml = rest.get(..end).unwrap_or_default();
+            let text = rest.get(..end).unwrap_or_default();
             let body = rest.get(end + line.len()..).unwrap_or_default();
-            return Ok((Some(read(path, yaml)?), body.trim_start_matches(['\r', '\n']).to_owned()));
+            return Ok((Some(yaml(path, text, 1)?), body.trim_start_matches(['\r', '\n']).to_owned()));
         }
         end += line.len();
         if end > LONGEST {
@@ -29,20 +30,6 @@ pub(super) fn split<T: DeserializeOwned>(path: &str, text: &str) -> Result<(Opti
         }
     }
     Err(Problem::at(path, 1, "its front matter has no end: a line `---` is missing"))
-}
-
-fn read<T: DeserializeOwned>(path: &str, yaml: &str) -> Result<T, Problem> {
-    // A front matter of nothing is an empty mapping.
-    let yaml = if yaml.trim().is_empty() { "{}" } else { yaml };
-    serde_saphyr::from_str(yaml).map_err(|error| {
-        let error = error.without_snippet();
-        let line = error.location().map_or(1, |at| usize::try_from(at.line()).unwrap_or(1));
-        let words = error.to_string();
-        // "… at line 3, column 5": the line is told apart, and counts from the file's first.
-        let message = words.lines().next().unwrap_or_default();
-        let message = message.split(" at line ").next().unwrap_or(message);
-        Problem::at(path, line + 1, message.trim_start_matches("error: "))
-    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 //! | `agents/NAME.md`, `commands/NAME.md`, `rules/NAME.md` | an agent, a command, a rule |
 //! | `mcps/NAME.toml` or `.json` | an MCP server |
 //! | `tools/NAME` | a program in the `PATH` of agents |
-//! | `templates/NAME.toml`, `init-scripts/NAME.sh` | of images |
+//! | `templates/NAME.toml` or `.yaml`, `init-scripts/NAME.sh` | of images |
 //! | `configs/PROFILE/profile.toml`, `configs/PROFILE/BACKEND/…` | a profile, and settings of a harness |
 
 mod check;

@@ -62,3 +62,21 @@ pub(super) fn json<T: serde::de::DeserializeOwned>(path: &str, text: &str) -> Re
         Problem::at(path, error.line().max(1), message)
     })
 }
+
+/// A text as YAML, below so many lines of its file. One of nothing is an empty mapping.
+pub(super) fn yaml<T: serde::de::DeserializeOwned>(
+    path: &str,
+    text: &str,
+    above: usize,
+) -> Result<T, Problem> {
+    let text = if text.trim().is_empty() { "{}" } else { text };
+    serde_saphyr::from_str(text).map_err(|error| {
+        let error = error.without_snippet();
+        let line = error.location().map_or(1, |at| usize::try_from(at.line()).unwrap_or(1));
+        let words = error.to_string();
+        // "… at line 3, column 5": the line is told apart, and counts from the file's first.
+        let message = words.lines().next().unwrap_or_default();
+        let message = message.split(" at line ").next().unwrap_or(message);
+        Problem::at(path, line + above, message.trim_start_matches("error: "))
+    })
+}

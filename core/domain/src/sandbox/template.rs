@@ -1,4 +1,5 @@
-//! Templates: what an image is made of and what workspaces of it begin with. Written in TOML, each on top of another.
+//! Templates: what an image is made of and what workspaces of it begin with, each on top of another. Written in TOML, or
+//! the same in YAML.
 //!
 //! ```toml
 //! extends = "development"
@@ -72,10 +73,10 @@ pub fn built_in_templates() -> impl Iterator<Item = &'static str> {
     BUILT_IN.iter().map(|(name, _)| *name)
 }
 
-/// Where the texts are that a template names; none for a name that is not there.
+/// Where that is which a template names; none for a name that is not there.
 pub struct TemplateSources<'a> {
-    /// Templates that are not built in; one of the same name goes before a built-in one.
-    pub templates: &'a dyn Fn(&str) -> Option<String>,
+    /// Templates that are not built in; one of the same name goes before a built-in one, sound or not.
+    pub templates: &'a dyn Fn(&str) -> Result<Option<Template>, ApiError>,
     /// Init scripts.
     pub scripts: &'a dyn Fn(&str) -> Option<String>,
 }
@@ -83,7 +84,7 @@ pub struct TemplateSources<'a> {
 /// Reads and merges a template.
 ///
 /// # Errors
-/// `invalid_argument` on `template`: unknown, unreadable (with line and column), a circle, or a value that cannot be.
+/// `invalid_argument` on `template`: unknown, not sound, a circle, or a value that cannot be.
 pub fn resolve_template(name: &str, sources: &TemplateSources<'_>) -> Result<Template, ApiError> {
     let mut chain: Vec<(String, Template)> = Vec::new();
     let mut wanted = Some(name.to_owned());
@@ -102,15 +103,17 @@ pub fn resolve_template(name: &str, sources: &TemplateSources<'_>) -> Result<Tem
     Ok(merged)
 }
 
-fn read(name: &str, find: &dyn Fn(&str) -> Option<String>) -> Result<Template, ApiError> {
-    let built_in = || BUILT_IN.iter().find(|(own, _)| *own == name).map(|(_, text)| (*text).to_owned());
-    let text = find(name).or_else(built_in).ok_or_else(|| {
+fn read(name: &str, find: &dyn Fn(&str) -> Result<Option<Template>, ApiError>) -> Result<Template, ApiError> {
+    if let Some(template) = find(name)? {
+        return Ok(template);
+    }
+    let built_in = BUILT_IN.iter().find(|(own, _)| *own == name).ok_or_else(|| {
         let known: Vec<_> = built_in_templates().collect();
         ApiError::new(ErrorCode::InvalidArgument, format!("there is no template {name:?}"))
             .field("template")
             .hint(format!("built in are {}; others come from the Library's templates/", known.join(", ")))
     })?;
-    toml_edit::de::from_str(&text)
+    toml_edit::de::from_str(built_in.1)
         .map_err(|error| invalid(format!("template {name:?}: {}", error.to_string().trim())))
 }
 
@@ -190,9 +193,13 @@ mod tests {
     fn resolve(name: &str, files: &[(&str, &str)]) -> Result<Template, ApiError> {
         let text =
             |wanted: &str| files.iter().find(|(name, _)| *name == wanted).map(|(_, text)| (*text).to_owned());
+        let template = |name: &str| {
+            let read = |text: String| toml_edit::de::from_str(&text).map_err(|e| invalid(e.to_string()));
+            text(name).map(read).transpose()
+        };
         resolve_template(
             name,
-            &TemplateSources { templates: &text, scripts: &|name| text(&format!("{name}.sh")) },
+            &TemplateSources { templates: &template, scripts: &|name| text(&format!("{name}.sh")) },
         )
     }
 

@@ -81,7 +81,7 @@ impl ImageRecipe {
     /// # Errors
     /// As [`ImageRecipe::of_host`].
     pub fn minimal() -> Result<Self, SandboxError> {
-        let nothing = TemplateSources { templates: &|_| None, scripts: &|_| None };
+        let nothing = TemplateSources { templates: &|_| Ok(None), scripts: &|_| None };
         let template = resolve_template(DEFAULT_TEMPLATE, &nothing);
         let template = template.map_err(|e| SandboxError::Task { reason: e.to_string() })?;
         Self::of_template(DEFAULT_TEMPLATE, &template)
