@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::args::WorkspaceShellArgs;
 use super::run::Outcome;
-use super::{daemon, out};
+use super::{daemon, image, out};
 
 /// Most bytes of keys sent at once.
 const KEYS: usize = 16 << 10;
@@ -21,6 +21,7 @@ const KEYS: usize = 16 << 10;
 /// Runs until the program ends; its exit status is ours.
 pub(super) async fn run(args: WorkspaceShellArgs) -> Outcome {
     let client = daemon::connect().await?;
+    image::ensure(&client, &args.workspace).await?;
     let (rows, cols) = size().unzip();
     let term = std::env::var("TERM").ok().filter(|term| !term.is_empty());
     let params = ShellParams { argv: args.argv, cwd: args.cwd, term, rows, cols };

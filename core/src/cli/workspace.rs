@@ -10,7 +10,7 @@ use sandboxed_domain::api::{
 use super::args::{NetworkArg, WorkspaceCreateArgs, WorkspaceExecArgs, WorkspaceVerb};
 use super::out::Format;
 use super::run::Outcome;
-use super::{daemon, destroy, out, shell};
+use super::{daemon, destroy, image, out, shell};
 
 /// Exit status when a program inside took too long.
 const TIMED_OUT: u8 = 5;
@@ -43,12 +43,12 @@ pub(super) async fn run(verb: WorkspaceVerb) -> Outcome {
             show(&client.workspace(&workspace).await?, Format::json(json.json))?;
         }
         WorkspaceVerb::Build { workspace } => {
-            let say = |progress: sandboxed_domain::api::BuildProgress| {
-                out::say(&format!("{:>3} %  {}", progress.percent, progress.line()));
-            };
-            said("built", &client.build_workspace(&workspace, say).await?);
+            said("built", &image::build(&client, &workspace).await?);
         }
-        WorkspaceVerb::Start { workspace } => said("started", &client.start_workspace(&workspace).await?),
+        WorkspaceVerb::Start { workspace } => {
+            image::ensure(&client, &workspace).await?;
+            said("started", &client.start_workspace(&workspace).await?);
+        }
         WorkspaceVerb::Stop { workspace } => said("stopped", &client.stop_workspace(&workspace).await?),
         WorkspaceVerb::Destroy { workspace, yes } => destroy::run(&client, &workspace, yes).await?,
         WorkspaceVerb::Diff { workspace, json } => {

@@ -1,5 +1,8 @@
 //! Workspaces over HTTP, and commands in a real container.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
 use serde_json::{Value, json};
 
 use crate::raw::Http;
@@ -220,6 +223,22 @@ async fn a_build_ends_with_its_daemon_and_leaves_nothing_half_done() {
     assert_eq!((&one["state"], &one["build"]["image"]), (&json!("stopped"), &json!(id)), "{one}");
     daemon.kill9();
     starting.await.unwrap().unwrap_err();
+    ended(&lock).await;
+    daemon.restart().await;
+    // The command for it tells how far it is.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sandboxed-sh"));
+    command
+        .args(["workspace", "start", "one"])
+        .env("SANDBOXED_SH_DATA_DIR", daemon.data())
+        .env("SANDBOXED_SH_API_URL", daemon.settings().endpoint.to_string())
+        .stderr(Stdio::piped());
+    let mut starting = command.spawn().unwrap();
+    let mut said = BufReader::new(starting.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let told = tokio::task::spawn_blocking(move || said.find(|line| line.starts_with("  image ")));
+    let told = tokio::time::timeout(std::time::Duration::from_secs(60), told).await.unwrap().unwrap();
+    assert!(told.is_some_and(|line| line.contains(" %  ")), "it ended without a word of its build");
+    daemon.kill9();
+    assert!(!starting.wait().unwrap().success());
     ended(&lock).await;
     daemon.restart().await;
     daemon.finish().await;

@@ -1,19 +1,12 @@
 //! How progress looks: a bar and a line for each worker on a terminal, else plain lines when something changes.
 
 use std::collections::HashMap;
-use std::io::IsTerminal;
-use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use sandboxed_domain::api::BuildProgress;
+use indicatif::{MultiProgress, ProgressBar};
 use uuid::Uuid;
 
+use crate::cli::image::{BuildBar, TICK, bars, style};
 use crate::cli::out;
-
-/// How often a line's spinner moves on a terminal.
-const TICK: Duration = Duration::from_millis(120);
-/// Percent between two plain lines of a build.
-const STEP: u8 = 10;
 
 /// Where progress goes.
 pub(super) struct Progress {
@@ -25,8 +18,7 @@ pub(super) struct Progress {
 impl Progress {
     /// For this process's stderr.
     pub(super) fn new() -> Self {
-        let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
-        Self { bars, lines: HashMap::new(), said: HashMap::new() }
+        Self { bars: bars(), lines: HashMap::new(), said: HashMap::new() }
     }
 
     /// A line of talk, above whatever moves.
@@ -39,13 +31,7 @@ impl Progress {
 
     /// The bar of an image's build.
     pub(super) fn build(&self) -> BuildBar {
-        let bar = self.bars.as_ref().map(|bars| {
-            let bar = bars.add(ProgressBar::new(100));
-            bar.set_style(style("  image [{bar:30}] {percent:>3} %  {elapsed}  {msg}"));
-            bar.enable_steady_tick(TICK);
-            bar
-        });
-        BuildBar { bar, said: None }
+        BuildBar::new(self.bars.as_ref())
     }
 
     /// The line of a worker: what it does, and whether that is its end.
@@ -81,38 +67,4 @@ impl Progress {
             line.finish_and_clear();
         }
     }
-}
-
-/// The bar of a build.
-pub(super) struct BuildBar {
-    bar: Option<ProgressBar>,
-    said: Option<u8>,
-}
-
-impl BuildBar {
-    /// Shows a step.
-    pub(super) fn step(&mut self, step: &BuildProgress) {
-        let text = out::one_line(&step.line(), 80);
-        if let Some(bar) = &self.bar {
-            bar.set_position(u64::from(step.percent));
-            bar.set_message(text);
-            return;
-        }
-        if self.said.is_none_or(|said| step.percent / STEP > said / STEP) {
-            out::say(&format!("  image {:>3} %  {text}", step.percent));
-            self.said = Some(step.percent);
-        }
-    }
-
-    /// Takes it away; whether anything had to be built.
-    pub(super) fn end(self) {
-        if let Some(bar) = self.bar {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-/// A template that indicatif cannot read would be a plain line instead of a panic.
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }

@@ -12,8 +12,8 @@ use sandboxed_domain::smoke::{GATE, first_message};
 use uuid::Uuid;
 
 use crate::cli::args::SmokeArgs;
-use crate::cli::out;
 use crate::cli::visit::all_ended;
+use crate::cli::{image, out};
 
 /// How long a cancelled mission may take to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -48,15 +48,7 @@ impl Place {
         };
         self.workspace = Some(workspace.id);
         let id = workspace.id.to_string();
-        let mut shown = String::new();
-        self.client
-            .build_workspace(&id, |step| {
-                if step.text != shown {
-                    shown.clone_from(&step.text);
-                    out::say(&format!("  image {:>3} %  {}", step.percent, step.text));
-                }
-            })
-            .await?;
+        image::build(&self.client, &id).await?;
         self.client.start_workspace(&id).await?;
         self.exec(&["mkfifo", "-m", "666", GATE]).await.map_err(|error| {
             error.hint(format!("does another smoke test run in this workspace? If not, remove {GATE} there"))
