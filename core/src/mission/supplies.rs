@@ -10,7 +10,7 @@ use sandboxed_domain::library::{
 
 use super::actor::{Actor, StepError};
 use crate::store::{self, MissionRow, MissionSpec, WorkspaceRow, blocking};
-use crate::workspace::{Workspaces, inside_own_program, network_env};
+use crate::workspace::{Workspaces, inside_own_program, network_env, template_of};
 
 /// What a mission gets, and what its boss should know of it.
 #[derive(Debug, Clone, Default)]
@@ -65,7 +65,7 @@ fn decide(
     let folder = workspaces.library();
     let library = folder.read();
     // The mission's workspace runs already: a template that is not sound any more takes nothing from it.
-    let template = workspaces.template_of(workspace).unwrap_or_default();
+    let template = template_of(workspace, &library).unwrap_or_default();
     let selection =
         Selection { template_mcps: &template.mcps, template_skills: &template.skills, ..selection(spec) };
     let secrets = folder.secrets()?;

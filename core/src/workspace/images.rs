@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::Utc;
 use sandboxed_domain::api::{ApiError, BuildProgress, BuildState, ErrorCode, WorkspaceBuild, WorkspaceKind};
 use sandboxed_domain::harness::{find, registry};
+use sandboxed_domain::library::Library;
 use sandboxed_domain::policy::tail_at;
 use sandboxed_domain::sandbox::{DEFAULT_TEMPLATE, Template, TemplateSources, resolve_template};
 use tokio::sync::Notify;
@@ -27,6 +28,25 @@ const SHOWN_LOG: u64 = 4 << 10;
 /// The template of a workspace.
 pub fn template_name(row: &WorkspaceRow) -> &str {
     row.spec.template.as_deref().unwrap_or(DEFAULT_TEMPLATE)
+}
+
+/// The template of a workspace, as the Library that was read has it; nothing for the host's.
+///
+/// # Errors
+/// As [`Workspaces::template`].
+pub fn template_of(row: &WorkspaceRow, library: &Library) -> Result<Template, ApiError> {
+    match row.kind {
+        WorkspaceKind::Host => Ok(Template::default()),
+        WorkspaceKind::Container => template_in(library, template_name(row)),
+    }
+}
+
+fn template_in(library: &Library, name: &str) -> Result<Template, ApiError> {
+    let sources = TemplateSources {
+        templates: &|name| library.template(name),
+        scripts: &|name| library.init_scripts.get(name).cloned(),
+    };
+    resolve_template(name, &sources)
 }
 
 /// As the doors tell it.
@@ -121,25 +141,7 @@ impl Workspaces {
     /// # Errors
     /// `invalid_argument` on `template`.
     pub fn template(&self, name: &str) -> Result<Template, ApiError> {
-        let library = self.library.read();
-        resolve_template(
-            name,
-            &TemplateSources {
-                templates: &|name| library.template(name),
-                scripts: &|name| library.init_scripts.get(name).cloned(),
-            },
-        )
-    }
-
-    /// The template of a workspace; nothing for the host's.
-    ///
-    /// # Errors
-    /// As [`Workspaces::template`].
-    pub fn template_of(&self, row: &WorkspaceRow) -> Result<Template, ApiError> {
-        match row.kind {
-            WorkspaceKind::Host => Ok(Template::default()),
-            WorkspaceKind::Container => self.template(template_name(row)),
-        }
+        template_in(&self.library.read(), name)
     }
 
     /// Root of an image by its name.
