@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with, syncfs};
 use sandboxed_domain::api::{ApiError, ErrorCode};
 use sandboxed_domain::harness::{
     FileStamp, FileStep, PlannedFile, RemovalStep, WrittenFile, content_digest, file_step, removal_step,
@@ -17,6 +18,8 @@ use crate::store::{io_error, stamp_clock, stamp_of};
 
 /// Largest file that is compared; what we write is far smaller.
 const LARGEST: u64 = 8 << 20;
+/// Most new files that are brought to the disk one by one; of more the whole file system is.
+const MOST_SYNCED_ALONE: usize = 16;
 
 /// What was done, to be written down.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -61,6 +64,7 @@ fn write_all(
         folders.make(Path::new(directory))?;
     }
     let mut written = Written::default();
+    let mut new = BTreeMap::new();
     for file in files {
         let path = Path::new(&file.path);
         if let Some(parent) = path.parent() {
@@ -69,9 +73,11 @@ fn write_all(
         let known = known.get(&file.path);
         let untouched = |known: &WrittenFile| file.keep_existing && is_untouched(path, file, known);
         if !known.is_some_and(untouched) {
-            write_one(file, known, &mut written).map_err(|source| io_error(path, &source))?;
+            let late = write_one(file, known, &mut written).map_err(|source| io_error(path, &source))?;
+            new.extend(late.then_some((path, file)));
         }
     }
+    put_in_place(root, &new, known, &mut written)?;
     let planned: HashSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
     for (path, wrote) in known.iter().filter(|(path, _)| !planned.contains(path.as_str())) {
         let target = Path::new(path);
@@ -96,15 +102,25 @@ fn is_untouched(path: &Path, file: &PlannedFile, known: &WrittenFile) -> bool {
     found.is_ok_and(|found| known.is_still(file.content.digest(), &stamp_of(&found)))
 }
 
-/// Does what is to be done about one planned file, and notes it.
-fn write_one(file: &PlannedFile, known: Option<&WrittenFile>, written: &mut Written) -> std::io::Result<()> {
+/// Does what is to be done about one planned file, and notes it. One where there was nothing is written beside its
+/// place, which is the answer.
+fn write_one(
+    file: &PlannedFile,
+    known: Option<&WrittenFile>,
+    written: &mut Written,
+) -> std::io::Result<bool> {
     let path = Path::new(&file.path);
     let wanted = file.content.digest();
     let found = read(path)?;
     let before = found.as_ref().map(|found| found.digest.as_str());
     let step = file_step(before, wanted, known.map(|known| known.digest.as_str()), file.keep_existing);
+    let new = found.is_none();
     if matches!(step, FileStep::Write | FileStep::Replace) {
-        write_whole(path, file)?;
+        let (handle, temporary) = write_beside(path, file)?;
+        if !new {
+            handle.sync_all()?;
+            fs::rename(temporary, path)?;
+        }
     }
     if matches!(step, FileStep::Keep | FileStep::Replace) {
         written.changed.push((file.path.clone(), step));
@@ -115,7 +131,43 @@ fn write_one(file: &PlannedFile, known: Option<&WrittenFile>, written: &mut Writ
     if step != FileStep::Keep && known != Some(&now) {
         written.files.insert(file.path.clone(), now);
     }
+    Ok(new)
+}
+
+/// Moves new files to their places when they are on the disk. What somebody put there meanwhile is somebody's.
+fn put_in_place(
+    root: &Path,
+    new: &BTreeMap<&Path, &PlannedFile>,
+    known: &BTreeMap<String, WrittenFile>,
+    written: &mut Written,
+) -> Result<(), ApiError> {
+    sync(root, new.keys().copied()).map_err(|source| io_error(root, &source))?;
+    for (path, file) in new {
+        let temporary = beside(path);
+        let placed = renameat_with(CWD, &temporary, CWD, *path, RenameFlags::NOREPLACE);
+        let placed = match placed.map_err(std::io::Error::from) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                written.files.remove(&file.path);
+                let again = fs::remove_file(&temporary)
+                    .and_then(|()| write_one(file, known.get(&file.path), written));
+                // Gone again, and so it is written again.
+                again.and_then(|late| if late { fs::rename(&temporary, path) } else { Ok(()) })
+            }
+            outcome => outcome,
+        };
+        placed.map_err(|source| io_error(path, &source))?;
+    }
     Ok(())
+}
+
+/// Has the files beside these paths on the disk.
+fn sync<'a>(root: &Path, mut paths: impl ExactSizeIterator<Item = &'a Path>) -> std::io::Result<()> {
+    // Each alone would wait for the file system's journal, one after the other.
+    if paths.len() > MOST_SYNCED_ALONE {
+        return Ok(syncfs(fs::File::open(root)?)?);
+    }
+    let open = |path| fs::OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(beside(path));
+    paths.try_for_each(|path| open(path)?.sync_all())
 }
 
 /// Whether all between `root` and a file below it are folders, not links.
@@ -170,10 +222,16 @@ fn read(path: &Path) -> std::io::Result<Option<Found>> {
     Ok(Some(Found { digest: content_digest(&bytes), stamp }))
 }
 
-fn write_whole(path: &Path, file: &PlannedFile) -> std::io::Result<()> {
+/// Where a file lies until it is whole.
+fn beside(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
-    let temporary = path.with_file_name(name);
+    path.with_file_name(name)
+}
+
+/// Writes a file beside its place.
+fn write_beside(path: &Path, file: &PlannedFile) -> std::io::Result<(fs::File, PathBuf)> {
+    let temporary = beside(path);
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -185,8 +243,7 @@ fn write_whole(path: &Path, file: &PlannedFile) -> std::io::Result<()> {
         .custom_flags(libc::O_NOFOLLOW)
         .open(&temporary)?;
     handle.write_all(file.content.as_bytes())?;
-    handle.sync_all()?;
-    fs::rename(&temporary, path)
+    Ok((handle, temporary))
 }
 
 /// Directories on the way to files, each made or looked at once.

@@ -78,6 +78,47 @@ fn what_nothing_touched_is_not_read_but_nothing_goes_unread() {
 }
 
 #[test]
+fn many_files_are_all_there_and_nothing_lies_beside_them() {
+    let root = tempfile::tempdir().unwrap();
+    let mut files: Vec<_> = (0..2 * MOST_SYNCED_ALONE)
+        .map(|n| planned(&root.path().join(format!("d{}/f{n}", n % 3)), n % 2 == 0))
+        .collect();
+    // Of two for one place the later counts.
+    files.push(PlannedFile { content: "later".into(), ..files[0].clone() });
+    let written = write(root.path(), &files, &Known::new());
+    assert_eq!((written.files.len(), written.changed), (2 * MOST_SYNCED_ALONE, vec![]));
+    assert_eq!(fs::read_to_string(&files[0].path).unwrap(), "later");
+    assert!(files[1..2 * MOST_SYNCED_ALONE].iter().all(|file| fs::read(&file.path).unwrap() == b"ours"));
+    let folders = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().path());
+    assert_eq!(folders.flat_map(|folder| fs::read_dir(folder).unwrap()).count(), 2 * MOST_SYNCED_ALONE);
+}
+
+#[test]
+fn what_somebody_makes_while_ours_is_written_is_somebodys() {
+    let root = tempfile::tempdir().unwrap();
+    let (kept, replaced, gone) =
+        (root.path().join("kept"), root.path().join("own"), root.path().join("gone"));
+    let files = [planned(&kept, true), planned(&replaced, false), planned(&gone, true)];
+    let mut written = Written::default();
+    for file in &files {
+        assert!(write_one(file, None, &mut written).unwrap());
+    }
+    fs::write(&kept, "theirs").unwrap();
+    fs::write(&replaced, "theirs").unwrap();
+    let new = files.iter().map(|file| (Path::new(&file.path), file)).collect();
+    put_in_place(root.path(), &new, &Known::new(), &mut written).unwrap();
+    let read = |path: &Path| fs::read_to_string(path).unwrap();
+    assert_eq!(
+        (read(&kept).as_str(), read(&replaced).as_str(), read(&gone).as_str()),
+        ("theirs", "ours", "ours")
+    );
+    let told: Vec<_> = written.changed.iter().map(|(_, step)| *step).collect();
+    assert_eq!(told, [FileStep::Keep, FileStep::Replace]);
+    assert!(!written.files.contains_key(&kept.display().to_string()) && written.files.len() == 2);
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 3);
+}
+
+#[test]
 fn an_edit_that_hides_is_seen() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("file");
