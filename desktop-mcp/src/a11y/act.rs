@@ -6,7 +6,7 @@ use atspi::{Role, State};
 
 use super::reach::{LOOK_AGAIN, reach};
 use super::{Bounds, Element, Elements, Wanted, find_below, is_actionable};
-use crate::act::{self as hand, Button, chords, type_text};
+use crate::act::{self as hand, Button, Dropped, chords, type_text};
 use crate::error::{Code, Problem, Result};
 use crate::session::Desktop;
 
@@ -91,11 +91,17 @@ pub async fn point(desktop: &Desktop, element: &Element, pointing: Pointing) -> 
 /// Drags from the middle of one element to that of another.
 ///
 /// # Errors
-/// `not_actionable`: one of them is nowhere to be seen.
+/// `not_actionable`: one of them is nowhere to be seen, or what was dragged is not taken there.
 pub async fn drag(desktop: &Desktop, from: &Element, to: &Element) -> Result<()> {
     let to_place = reach(desktop, to).await?;
     let from_place = reach(desktop, from).await?;
-    hand::drag(desktop, from_place, to_place, Button::Left, Vec::new()).await
+    match hand::drag(desktop, from_place, to_place, Button::Left, Vec::new()).await? {
+        Dropped::Untold | Dropped::Taken => Ok(()),
+        Dropped::Refused => {
+            let message = format!("{} has not taken what was dropped on it", super::describe(to));
+            Err(Problem::new(Code::NotActionable, message).hint("drop it on what takes such things"))
+        }
+    }
 }
 
 /// Gives an element the keys.

@@ -6,7 +6,8 @@ use sandboxed_mcp::Answer;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::mouse::{Button, Direction, click, drag, hold, press, scroll};
+use super::drag::{Dropped, drag};
+use super::mouse::{Button, Direction, click, hold, press, scroll};
 use super::names::{Chord, chords};
 use super::typing::{Typed, type_text};
 use crate::error::{Code, Problem, Result};
@@ -220,8 +221,12 @@ async fn dragged(desktop: &Desktop, params: &ComputerParams) -> Result<String> {
         Some(from) => from,
         None => desktop.hands().run(|hands| hands.pointer()).await?,
     };
-    drag(desktop, from, to, params.button, held).await?;
-    position(desktop).await.map(|at| format!("Dragged. {at}"))
+    let dropped = match drag(desktop, from, to, params.button, held).await? {
+        Dropped::Untold => "",
+        Dropped::Taken => " The program there has taken it.",
+        Dropped::Refused => " The program there has not taken it.",
+    };
+    position(desktop).await.map(|at| format!("Dragged.{dropped} {at}"))
 }
 
 async fn button(desktop: &Desktop, params: &ComputerParams, down: bool) -> Result<String> {

@@ -1,7 +1,9 @@
 //! What is done on a desktop: mouse, keys, text, clipboard, windows, programs.
 
+mod asked;
 mod clipboard;
 mod computer;
+mod drag;
 mod hands;
 mod keymap;
 mod launch;
@@ -14,9 +16,10 @@ mod windows;
 
 pub use clipboard::{Clipboard, Content};
 pub use computer::{ComputerParams, computer};
+pub use drag::{Dropped, drag};
 pub use hands::Hands;
 pub use launch::{Launched, launch};
-pub use mouse::{Button, Direction, click, drag, hold, press, scroll};
+pub use mouse::{Button, Direction, click, hold, press, scroll};
 pub use names::chords;
 pub use tools::*;
 pub use typing::{Typed, type_text};

@@ -9,13 +9,6 @@ use crate::error::{Code, Problem, Result};
 use crate::session::Desktop;
 use crate::x::Owner;
 
-/// Steps of a drag: programs begin to drag after some way, and look where the pointer is on it.
-const STEPS: i32 = 24;
-/// Time of a drag on its way, and before it is let go: what is dragged is offered to whatever is below.
-const WAY: Duration = Duration::from_millis(240);
-/// See [`WAY`].
-const REST: Duration = Duration::from_millis(120);
-
 /// Left, middle, right, back and forward; scrolling is buttons too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -171,7 +164,7 @@ fn strokes_of(hands: &mut Hands, chords: &[Chord]) -> Result<(Keymap, Vec<Vec<St
 }
 
 /// What is held is let go, also when nobody waits any more.
-struct Held {
+pub(super) struct Held {
     hands: Owner<Hands>,
     keys: Vec<u8>,
     button: Option<u8>,
@@ -194,7 +187,11 @@ impl Drop for Held {
 
 impl Held {
     /// Presses keys, and a button at a place. They are known to be let go before they are pressed.
-    async fn press(hands: &Owner<Hands>, chord: Chord, button: Option<(u8, (i32, i32))>) -> Result<Self> {
+    pub(super) async fn press(
+        hands: &Owner<Hands>,
+        chord: Chord,
+        button: Option<(u8, (i32, i32))>,
+    ) -> Result<Self> {
         let keys = hands
             .run(move |hands| {
                 let keymap = hands.keymap()?;
@@ -219,7 +216,7 @@ impl Held {
     }
 
     /// Lets go.
-    async fn release(self) -> Result<()> {
+    pub(super) async fn release(self) -> Result<()> {
         let hands = self.hands.clone();
         drop(self);
         hands.run(|hands| hands.display().sync()).await
@@ -234,35 +231,4 @@ pub async fn hold(desktop: &Desktop, chord: Chord, time: Duration) -> Result<()>
     let held = Held::press(desktop.hands(), chord, None).await?;
     tokio::time::sleep(time).await;
     held.release().await
-}
-
-/// Drags from one place to another.
-///
-/// # Errors
-/// `desktop_ended`.
-pub async fn drag(
-    desktop: &Desktop,
-    from: (i32, i32),
-    to: (i32, i32),
-    button: Button,
-    held: Chord,
-) -> Result<()> {
-    let hands = desktop.hands();
-    let held = Held::press(hands, held, Some((button.number(), from))).await?;
-    for step in 1..=STEPS {
-        tokio::time::sleep(WAY / STEPS.unsigned_abs()).await;
-        let at = (between(from.0, to.0, step), between(from.1, to.1, step));
-        hands
-            .run(move |hands| {
-                hands.move_to(at)?;
-                hands.display().sync()
-            })
-            .await?;
-    }
-    tokio::time::sleep(REST).await;
-    held.release().await
-}
-
-fn between(from: i32, to: i32, step: i32) -> i32 {
-    from + (to - from) * step / STEPS
 }

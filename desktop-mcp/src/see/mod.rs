@@ -16,7 +16,7 @@ pub use changes::{Change, changes};
 pub use encode::{Format, encode};
 pub use eyes::Eyes;
 pub use frame::Frame;
-pub use owner::is_at;
+pub use owner::{is_at, windows_at};
 pub use scale::scaled;
 pub use screenshot::{Shot, Shown, take};
 pub use still::still;

@@ -36,7 +36,10 @@ fn clients_of(display: &Display, process: u32) -> Result<Vec<u32>> {
 }
 
 /// The windows at a place, from the frame inwards.
-fn windows_at(display: &Display, (x, y): (i32, i32)) -> Result<Vec<Window>> {
+///
+/// # Errors
+/// `desktop_ended`.
+pub fn windows_at(display: &Display, (x, y): (i32, i32)) -> Result<Vec<Window>> {
     let (x, y) = (i16::try_from(x).unwrap_or(i16::MAX), i16::try_from(y).unwrap_or(i16::MAX));
     let (conn, root) = (&display.conn, display.root);
     let (mut found, mut within) = (Vec::new(), root);

@@ -47,5 +47,11 @@ atom_manager! {
         _NET_WM_WINDOW_TYPE,
         _NET_WM_WINDOW_TYPE_DESKTOP,
         _NET_WM_WINDOW_TYPE_DOCK,
+        XdndDrop,
+        XdndFinished,
+        XdndLeave,
+        XdndPosition,
+        XdndSelection,
+        XdndStatus,
     }
 }

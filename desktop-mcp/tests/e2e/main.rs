@@ -9,6 +9,7 @@
 
 mod browser;
 mod browsing;
+mod dragging;
 mod dying;
 mod elements;
 mod game;

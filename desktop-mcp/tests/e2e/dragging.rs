@@ -1,0 +1,84 @@
+//! One-shot drags between programs that are slow: nothing is let go before they have come that far.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::programs::Program;
+use crate::stage::Stage;
+
+/// What does not wait for programs would have let go by then, and what does goes on waiting.
+const HASTY: Duration = Duration::from_millis(1500);
+/// A line of what is dragged.
+const LINE: &str = "something to be dragged along";
+
+/// Two texts beside each other, the left one selected.
+struct Texts {
+    stage: Stage,
+    from: Program,
+    to: Program,
+}
+
+impl Texts {
+    async fn open() -> Self {
+        let stage = Stage::new().await;
+        let files = tempfile::tempdir().unwrap();
+        let full = files.path().join("full");
+        std::fs::write(&full, format!("{LINE}\n").repeat(40)).unwrap();
+        let text = |title: &str, more: &str| {
+            let title = format!("--title={title}");
+            Program::start(&stage, &["zenity", "--text-info", "--editable", &title, "--ok-label=Keep", more])
+        };
+        let filename = format!("--filename={}", full.display());
+        let (from, to) = (text("Full", &filename), text("Empty", "--width=300"));
+        for (title, x) in [("Empty", 650), ("Full", 10)] {
+            let there = json!({"until": "window", "text": title, "timeout_seconds": 80});
+            stage.server.text("wait_for", there).await;
+            let manage = async |arguments: Value| {
+                let managed = stage.server.data("manage_window", arguments).await;
+                assert_eq!(managed["status"], "done", "{managed}");
+            };
+            manage(json!({"window": title, "action": "resize", "width": 600, "height": 500})).await;
+            manage(json!({"window": title, "action": "move", "x": x, "y": 50})).await;
+            let shown = json!({"until": "element", "role": "text area", "timeout_seconds": 80});
+            stage.server.text("wait_for", shown).await;
+        }
+        stage.focus("Full").await;
+        stage.server.text("computer", json!({"action": "left_click", "coordinate": [100, 150]})).await;
+        stage.server.text("computer", json!({"action": "key", "text": "ctrl+a"})).await;
+        Self { stage, from, to }
+    }
+
+    /// Drags the text over; while it does, `slow` answers nothing for a while.
+    async fn drag_while_stopped(self, slow: impl Fn(&Self) -> &Program) {
+        slow(&self).signal(Signal::STOP);
+        let place =
+            json!({"action": "left_click_drag", "start_coordinate": [100, 150], "coordinate": [950, 300]});
+        let said = {
+            let mut drag = pin!(self.stage.server.text("computer", place));
+            let early = tokio::time::timeout(HASTY, drag.as_mut()).await;
+            assert!(early.is_err(), "it is let go while a program is busy: {early:?}");
+            slow(&self).signal(Signal::CONT);
+            drag.await
+        };
+        assert!(said.contains("has taken it"), "{said}");
+        drop(self.from);
+        let gone = json!({"until": "window", "text": "Full", "gone": true, "timeout_seconds": 80});
+        self.stage.server.text("wait_for", gone).await;
+        self.stage.server.text("act_on", json!({"action": "click", "text": "Keep"})).await;
+        assert_eq!(self.to.output().await.matches(LINE).count(), 40);
+        self.stage.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_dragged_is_held_until_a_slow_target_would_take_it() {
+    Texts::open().await.drag_while_stopped(|texts| &texts.to).await;
+}
+
+#[tokio::test]
+async fn a_drag_goes_on_when_a_slow_source_has_taken_the_press_in() {
+    Texts::open().await.drag_while_stopped(|texts| &texts.from).await;
+}
