@@ -12,6 +12,7 @@ mod support;
 #[path = "../client/mod.rs"]
 mod outside;
 
+mod browser;
 mod client;
 mod desktop;
 mod missions;

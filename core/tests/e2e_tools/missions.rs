@@ -1,4 +1,4 @@
-//! desktop-mcp where it is meant to work: in sandboxes, selected for a mission, over an image of the template `desktop`.
+//! desktop-mcp where it is meant to work: in sandboxes, selected for a mission, over an image of the template `browser`.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use crate::agents::{CLAUDECODE, CODEX, SOON, Stage, Subject, end_of, processes_o
 
 /// Longest build of the image, from a distant mirror beside other builds.
 const BUILD: Duration = Duration::from_secs(900);
-/// The template and a program that tells of its elements.
-const TEMPLATE: &str = "extends = \"desktop\"\npackages = [\"gtk-3-examples\"]\n";
+/// The template and a program that tells of its elements: one image for all tests here.
+const TEMPLATE: &str = "extends = \"browser\"\npackages = [\"gtk-3-examples\"]\n";
 /// Shows what it gets, and keeps it when the line ends.
 const NOTES: &str =
     "exec xterm -T Notes -geometry 60x12+20+20 -e sh -c 'read line; echo \"$line\" > typed.txt'";
@@ -33,7 +33,7 @@ fn there(text: &str) -> Value {
 }
 
 /// A workspace whose image is there.
-async fn workspace(stage: &Stage, name: &str) -> String {
+pub async fn workspace(stage: &Stage, name: &str) -> String {
     let templates = stage.daemon.data().join("library/templates");
     std::fs::create_dir_all(&templates).unwrap();
     std::fs::write(templates.join("desk.toml"), TEMPLATE).unwrap();

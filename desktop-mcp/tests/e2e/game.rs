@@ -3,11 +3,11 @@
 
 use std::path::PathBuf;
 
+use sandboxed_testkit::page::Page;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::mpsc;
 
-use crate::browser::{FLAGS, serve};
+use crate::browser::FLAGS;
 use crate::programs::{Program, reference};
 use crate::stage::{Stage, soon};
 
@@ -32,13 +32,12 @@ drop.ondrop = async e => { e.preventDefault(); const file = e.dataTransfer.files
 struct Game {
     stage: Stage,
     files: TempDir,
-    events: mpsc::UnboundedReceiver<Value>,
+    page: Page,
 }
 
 impl Game {
     async fn begin() -> Self {
-        let (sender, events) = mpsc::unbounded_channel();
-        let address = serve(PAGE, sender).await;
+        let page = Page::serve(PAGE).await;
         let files = TempDir::new().unwrap();
         std::fs::create_dir(files.path().join("letters")).unwrap();
         std::fs::write(files.path().join("letters/parcel.txt"), "for you").unwrap();
@@ -46,11 +45,12 @@ impl Game {
         let profile = files.path().join("profile");
         let command = format!(
             "exec chromium {FLAGS} --test-type --disable-dev-shm-usage --force-renderer-accessibility --window-position=660,0 --window-size=620,800 \
-             --user-data-dir={} --app=http://{address}/",
-            profile.display()
+             --user-data-dir={} --app={}",
+            profile.display(),
+            page.url()
         );
         stage.launch(&command).await;
-        let game = Self { stage, files, events };
+        let game = Self { stage, files, page };
         game.there("button", "Submit").await;
         game
     }
@@ -82,7 +82,7 @@ impl Game {
 
     /// What the page tells next.
     async fn told(&mut self) -> Value {
-        soon(self.events.recv()).await.expect("the page tells")
+        self.page.next().await
     }
 
     async fn computer(&self, arguments: Value) {

@@ -23,10 +23,11 @@ use crate::policy::check_network;
 /// The template of workspaces that name none.
 pub const DEFAULT_TEMPLATE: &str = "minimal";
 /// Templates that are always there.
-const BUILT_IN: [(&str, &str); 3] = [
+const BUILT_IN: [(&str, &str); 4] = [
     ("minimal", include_str!("templates/minimal.toml")),
     ("development", include_str!("templates/development.toml")),
     ("desktop", include_str!("templates/desktop.toml")),
+    ("browser", include_str!("templates/browser.toml")),
 ];
 /// Longest chain of `extends`.
 const DEEPEST: usize = 8;

@@ -71,7 +71,7 @@ pub struct WorkspaceCreateArgs {
     /// Directory of this machine, writable inside at its own path; may be given several times
     #[arg(long = "bind", value_name = "PATH")]
     pub binds: Vec<PathBuf>,
-    /// Template of its image: minimal, development, desktop or one of the Library [default: minimal]
+    /// Template of its image: minimal, development, desktop, browser or one of the Library [default: minimal]
     #[arg(long)]
     pub template: Option<String>,
     /// How it reaches the network [default: the template's, else the host's]
