@@ -79,17 +79,19 @@ const GROK_KEY: &[(&str, &str)] = &[("XAI_API_KEY", SECRET), ("OTHER_SECRET", "x
 fn grok_is_started_as_an_agent_of_its_own() {
     let plan = plan("grok", &request(GROK, GROK_KEY));
     assert_eq!(plan.argv.join(" "), "/opt/harness/grok agent --no-leader --always-approve stdio");
-    for (name, value) in [
-        ("GROK_HOME", "/missions/m1/.grok"),
-        ("GROK_FOLDER_TRUST", "0"),
-        ("GROK_TURN_TRANSIENT_RETRY", "0"),
-        ("XAI_API_KEY", SECRET),
-    ] {
+    for (name, value) in
+        [("GROK_HOME", "/missions/m1/.grok"), ("GROK_FOLDER_TRUST", "0"), ("GROK_TURN_TRANSIENT_RETRY", "0")]
+    {
         assert_eq!(plan.env[name], value, "{name}");
     }
-    for absent in ["OTHER_SECRET", "GROK_XAI_API_BASE_URL", "GROK_CODE_XAI_API_KEY"] {
+    for absent in ["OTHER_SECRET", "GROK_XAI_API_BASE_URL", "GROK_CODE_XAI_API_KEY", "XAI_API_KEY"] {
         assert!(!plan.env.contains_key(absent), "{absent}");
     }
+    let key: Value = serde_json::from_str(plan.key.as_deref().unwrap()).unwrap();
+    assert_eq!(
+        (&key["xai::api_key"]["key"], &key["xai::api_key"]["auth_mode"]),
+        (&json!(SECRET), &json!("api_key"))
+    );
     assert_eq!(file(&plan, ".grok/AGENTS.md"), "# You are a worker\n");
     let config = file(&plan, ".grok/config.toml");
     for line in [

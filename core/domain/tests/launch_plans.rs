@@ -124,7 +124,7 @@ fn claude_writes_only_private_files_of_the_mission() {
         assert_eq!((file.mode, file.keep_existing), (0o600, false));
         file.content.as_str()
     };
-    assert_eq!(plan.files.len(), 3);
+    assert_eq!(plan.files.len(), 4);
     assert_eq!(file("CLAUDE.md"), "# You are a worker\n");
     let settings: Value = serde_json::from_str(file("settings.local.json")).unwrap();
     assert_eq!(settings["permissions"]["allow"][0], "mcp__orchestrator");
@@ -134,6 +134,26 @@ fn claude_writes_only_private_files_of_the_mission() {
     assert_eq!(server["env"]["SOCKET"], "/run/s");
     // The server would inherit the key otherwise.
     assert_eq!(server["env"]["ANTHROPIC_API_KEY"], "");
+}
+
+/// These hand their environment to the commands of their shell tool.
+#[test]
+fn every_command_forgets_the_keys_and_then_reads_what_the_worker_wants_read() {
+    let table = [
+        ("claudecode", "CLAUDE_ENV_FILE", "ANTHROPIC_API_KEY CLAUDE_CODE_OAUTH_TOKEN"),
+        ("gemini", "BASH_ENV", "GEMINI_API_KEY"),
+    ];
+    for (harness, reader, names) in table {
+        let of = |request: &LaunchRequest| {
+            let plan = find(harness).unwrap().plan(request).unwrap();
+            let path = plan.env[reader].clone();
+            plan.files.into_iter().find(|file| file.path == path).unwrap().content.to_string()
+        };
+        assert_eq!(of(&request()), format!("unset {names}\n"));
+        let mut own = request();
+        own.env.insert(reader.to_owned(), "/it's/mine".to_owned());
+        assert_eq!(of(&own), format!("unset {names}\n. '/it'\\''s/mine'\n"));
+    }
 }
 
 #[test]

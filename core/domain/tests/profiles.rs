@@ -65,8 +65,7 @@ fn rows() -> [Row; 5] {
                      [mcp_servers.mine]\ncommand = \"mine\"\nenv = { OWN = \"1\" }\n",
             file: ".grok/config.toml",
             kept: json!({"/ui/theme": "dark", "/permission/deny/0": "WebFetch", "/mcp_servers/mine/env/OWN": "1"}),
-            // It hands its environment on, so the keys are blanked for a user's server too.
-            ours: json!({"/cli/auto_update": false, "/mcp_servers/mine/env/XAI_API_KEY": ""}),
+            ours: json!({"/cli/auto_update": false, "/features/remote_fetch": false}),
             gone: &[],
         },
     ]

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod files;
+mod handover;
 mod install;
 mod key_file;
 mod lending;
@@ -13,6 +14,7 @@ mod version;
 
 pub use credentials::*;
 pub use files::*;
+pub use handover::*;
 pub use install::*;
 pub use key_file::*;
 pub use lending::*;

@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::manager::{Shared, end_mission};
 use super::{drive, finish, prepare, verify};
+use crate::harness::take_away;
 use crate::sandbox::SandboxError;
-use crate::store::{self, MissionRow, RunKind, RunPhase, RunRow, StoreError};
+use crate::store::{self, MissionRow, RunKind, RunPhase, RunRow, StoreError, blocking};
 
 /// Why a step could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +76,10 @@ pub(super) async fn run(shared: &Shared, id: Uuid, wake: &Notify) -> Result<(), 
         let Some((row, run)) = actor.load().await? else { return Ok(()) };
         let step = next_step(row.status, run.as_ref().map(|run| (run.kind, run.phase)));
         let result = match (step, run) {
-            (Step::Leave, _) => return Ok(()),
+            (Step::Leave, _) => {
+                actor.take_key_away(&row).await;
+                return Ok(());
+            }
             (Step::Prepare, _) | (_, None) => prepare::prepare(&actor, row).await,
             (Step::Start, Some(run)) => prepare::start(&actor, row, run).await,
             (Step::Drive, Some(run)) => drive::drive(&actor, row, run).await,
@@ -149,6 +153,19 @@ impl Actor<'_> {
         })
         .await
         .map(drop)
+    }
+
+    /// Takes back a key that a process was handed in a file: it has it, or does not need it any more.
+    pub async fn take_key_away(&self, row: &MissionRow) {
+        let Ok(harness) = harness::find(&row.backend) else { return };
+        let directory = self.mission_dir(row);
+        let taken = blocking(move || take_away(harness, &directory)).await;
+        let error = match taken {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        tracing::warn!(mission = %self.id, %error, "its key cannot be taken away");
     }
 
     /// The mission's harness.

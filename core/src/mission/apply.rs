@@ -41,7 +41,7 @@ fn apply(
 ) -> Result<(), StoreError> {
     let id = row.id;
     match event {
-        HarnessEvent::Ignored => {}
+        HarnessEvent::Ignored | HarnessEvent::CredentialTaken => {}
         HarnessEvent::SessionStarted { session_id, .. } => {
             row.session_started = true;
             row.session_id = session_id;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::Utc;
 use sandbox_runner::protocol::{EXIT_FILE, ExitRecord, STDERR_FILE};
 use sandboxed_domain::api::{ApiError, ErrorCode, EventBody};
-use sandboxed_domain::harness::Codec;
+use sandboxed_domain::harness::{Codec, HarnessEvent};
 use sandboxed_domain::mission::{MissionStatus, TerminalReason};
 
 use super::actor::{Actor, StepError};
@@ -229,6 +229,11 @@ impl Drive<'_, '_> {
         let lines: Vec<&str> = piece.text.split_terminator('\n').collect();
         let events = self.codec.decode_lines(&lines);
         self.quiet.heard(&events);
+        if events.contains(&HarnessEvent::CredentialTaken) {
+            // Before what is sent next, with which it may start others.
+            let row = self.reload().await?.0;
+            self.actor.take_key_away(&row).await;
+        }
         let (id, snapshot, bytes) = (self.actor.id, self.codec.snapshot(), piece.bytes);
         let fallback = self.run.clone();
         self.run = self

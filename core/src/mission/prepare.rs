@@ -23,7 +23,8 @@ use super::storage::warning;
 use super::supplies::{Supplies, supplies};
 use crate::git;
 use crate::harness::{
-    self, Credential, Moment, ProgramError, Written, auto_install_variable, is_on, lead, write_files,
+    self, Credential, Moment, ProgramError, Written, auto_install_variable, hand_over, is_on, lead,
+    write_files,
 };
 use crate::sandbox::{RunRequest, SandboxError};
 use crate::store::{
@@ -445,7 +446,9 @@ pub(super) async fn start(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Re
             let credential = named(actor, harness, run.plan.credential.as_deref()).await?;
             lend_login(actor, &row, harness, &credential, Moment::Start).await?;
             let none = Supplies::default();
-            launch_plan(actor, &row, &sandbox, &run.plan.cwd, String::new(), &credential, &none)?.env
+            let plan = launch_plan(actor, &row, &sandbox, &run.plan.cwd, String::new(), &credential, &none)?;
+            hand_key_over(actor, &row, harness, plan.key).await?;
+            plan.env
         }
         RunKind::Verify => check_env(actor, &row),
     };
@@ -475,6 +478,20 @@ pub(super) async fn start(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Re
     running.phase = RunPhase::Running;
     actor.shared.store.write(move |tx| store::save_run(tx, &running)).await?;
     Ok(())
+}
+
+/// Gives the process that is about to start its key in a file, where it has to be that way.
+async fn hand_key_over(
+    actor: &Actor<'_>,
+    row: &MissionRow,
+    harness: &'static dyn Harness,
+    key: Option<String>,
+) -> Result<(), ApiError> {
+    let Some(key) = key else { return Ok(()) };
+    let directory = actor.mission_dir(row);
+    let handed =
+        blocking(move || hand_over(harness, &directory, &key).map_err(|error| io_error(&directory, &error)));
+    handed.await?
 }
 
 /// The environment of a check: the worker's own, without any key of a harness.

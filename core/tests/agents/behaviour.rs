@@ -47,7 +47,10 @@ pub const BEHAVIOURS: &[(Behaviour, &str)] = &[
     (B::OwnTools, "the platform's tools are there and can be called"),
     (B::Instructions, "our instructions and the repository's own are seen by the model"),
     (B::Skill, "the platform's skill is offered to the model"),
-    (B::Secrecy, "the key is in no argument, file, event or answer, and MCP servers do not get it"),
+    (
+        B::Secrecy,
+        "the key is in no argument, file, event or answer, and neither commands nor MCP servers get it",
+    ),
     (B::Login, "the login of its user serves where there is no key, and nothing of it is left"),
     (B::Queue, "a message to a busy worker is its next turn"),
     (B::Conversation, "a person's mission waits for the next message and remembers the last"),

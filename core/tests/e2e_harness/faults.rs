@@ -47,7 +47,9 @@ pub async fn a_failing_provider_is_told_by_kind(case: &Case) {
 pub async fn a_passing_fault_is_survived(case: &Case) {
     let mut limit = Step { times: Some(1), text: Some("DONE: in the end".into()), ..Step::error(429) };
     limit.error.as_mut().unwrap().retry_after = Some(1);
-    let stage = Stage::with(case, [limit]).await;
+    // Some try again by themselves, others leave it to the platform.
+    let settings = [("SANDBOXED_SH_RATE_LIMIT_SECONDS", "1")];
+    let stage = Stage::with_settings(&[case], Script::default().scenario("s", [limit]), &settings).await;
     let record = stage.run(case.worker("go [[s]]")).await;
     assert_eq!(end_of(&record), (S::Completed, Some(R::Done)), "{record:#?}");
     assert_eq!(record.reported.summary, "in the end");

@@ -1,4 +1,5 @@
-//! Instructions are in force, in the mission's own directory only; the key is nowhere but in the agent's process.
+//! Instructions are in force, in the mission's own directory only; the key is nowhere but in the agent's process: in no
+//! file, and in the environment of nothing that the agent starts.
 
 use sandboxed_domain::mission::{MissionStatus as S, TerminalReason as R};
 use sandboxed_testkit::stub::Step;
@@ -11,7 +12,7 @@ use crate::agents::{
 use crate::support::git;
 
 pub async fn instructions_are_in_force_and_the_key_is_nowhere(case: &Case) {
-    let look = "git status --porcelain --untracked-files=all > /tmp/seen; ls -A >> /tmp/seen; cat /tmp/seen; \
+    let look = "env | grep sk-test | cut -d= -f1 > $SANDBOXED_SH_MISSION_DIR/given; git status --porcelain --untracked-files=all > /tmp/seen; ls -A >> /tmp/seen; cat /tmp/seen; \
                 mkfifo $SANDBOXED_SH_MISSION_DIR/gate; cat $SANDBOXED_SH_MISSION_DIR/gate";
     let stage = Stage::with(case, [Step::bash(look), report("DONE", "ok"), Step::text("Done.")]).await;
     let repo = stage.daemon.repo();
@@ -37,7 +38,9 @@ pub async fn instructions_are_in_force_and_the_key_is_nowhere(case: &Case) {
     }
     let skill = body.contains("How to work as a worker");
     assert_eq!(skill, !case.differs(Behaviour::Skill));
-    while_at_work(case, id);
+    let given = std::fs::read_to_string(gate.with_file_name("given")).unwrap();
+    assert_eq!(given, "", "keys in the environment of a command");
+    while_at_work(case, &stage, id);
     stage.open_gate(&gate).await;
     let record = stage.end(id).await;
     assert_eq!(end_of(&record), (S::Completed, Some(R::Done)), "{record:#?}");
@@ -50,9 +53,10 @@ pub async fn instructions_are_in_force_and_the_key_is_nowhere(case: &Case) {
     stage.finish().await;
 }
 
-/// The key while a turn runs: in no argument, and not in the servers that the agent started.
-fn while_at_work(case: &Case, id: Uuid) {
+/// The key while a turn runs: in no argument, no file, and not in the servers that the agent started.
+fn while_at_work(case: &Case, stage: &Stage, id: Uuid) {
     assert_eq!(processes_with(case.key), [], "in an argument");
+    assert_eq!(files_with(case.key.as_bytes(), stage.daemon.root()), Vec::<String>::new());
     let all = processes_of(id);
     let servers: Vec<_> = all
         .iter()

@@ -85,6 +85,7 @@ impl Harness for Command {
             files,
             stdin: StdinMode::Null,
             stdout_is_protocol: false,
+            key: None,
             codec: Value::Null,
         })
     }

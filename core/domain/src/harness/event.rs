@@ -33,6 +33,8 @@ pub enum HarnessEvent {
         /// Model in use.
         model: Option<String>,
     },
+    /// The harness has taken up its credential, and has started nothing yet that could see where it came from.
+    CredentialTaken,
     /// A piece of reasoning; `done` closes it and carries no repetition.
     Thinking {
         /// New text.

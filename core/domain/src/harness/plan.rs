@@ -105,6 +105,9 @@ pub struct LaunchPlan {
     pub stdin: StdinMode,
     /// Whether stdout is a protocol (`stdout.ndjson`) or plain text (`stdout.log`).
     pub stdout_is_protocol: bool,
+    /// What stands in the [file](super::Harness::key_file) that hands over the credential; none where nothing is handed
+    /// over like that.
+    pub key: Option<String>,
     /// What the run's codec is [restored](super::Codec::restore) from before its first line: what it has to say to
     /// its process by itself. Null where it needs nothing; stored with the mission, so never a secret.
     pub codec: Value,

@@ -118,6 +118,13 @@ pub trait Harness: Sync {
         None
     }
 
+    /// A file in the mission's directory that hands its process the credential where its environment would not do,
+    /// since what it starts inherits that. It is there from just before the start until the harness has
+    /// [taken it up](super::HarnessEvent::CredentialTaken); [`LaunchPlan::key`] is what stands in it.
+    fn key_file(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Model used with these credentials when none is named; empty when the CLI decides or has none.
     fn default_model(&self, _credentials: &BTreeMap<String, String>) -> &'static str {
         ""

@@ -57,6 +57,7 @@ fn one(event: &HarnessEvent) -> String {
             format!("request {request_id} {kind} {} {choice} [{}]", json!(title), fields.join(" "))
         }
         HarnessEvent::RequestWithdrawn { request_id } => format!("withdrawn {request_id}"),
+        HarnessEvent::CredentialTaken => "credential taken".to_owned(),
         HarnessEvent::MessageStarted { id } => format!("started {id}"),
         HarnessEvent::MessageRefused { id, reason } => format!("refused {id} {reason:?}"),
         HarnessEvent::Warning { code, message } => format!("warning {code} {}", json!(message)),

@@ -65,7 +65,8 @@ fn advance(state: &mut State, dialect: &dyn Dialect, step: Step, result: &Value)
         },
         Step::Authenticate => {
             let session = state.after_auth.take().unwrap_or(Step::NewSession);
-            open_session(state, dialect, session)
+            let line = open_session(state, dialect, session);
+            return vec![HarnessEvent::CredentialTaken, HarnessEvent::Send { line }];
         }
         Step::NewSession | Step::ResumeSession | Step::LoadSession => {
             return opened(state, dialect, step, result);

@@ -11,6 +11,7 @@
 //! | `.claude/skills/`, `.claude/agents/`, `.claude/commands/` | the user's skills, agents and commands |
 //! | `.claude/settings.local.json` | given by `--settings`, since only a project's file of this name is read unasked |
 //! | `.claude/mcp.json` | given by `--mcp-config`; `--strict-mcp-config` keeps a repository's `.mcp.json` out |
+//! | `.keyless.bash` | read before each command (`CLAUDE_ENV_FILE`): the CLI hands its environment on, and the key is not for them |
 //!
 //! # The protocol
 //! ```text

@@ -22,6 +22,9 @@ const SETTINGS: [(&str, &str); 5] = [
     ("ENABLE_TOOL_SEARCH", "false"),
 ];
 
+/// Names a file that is read before each command of its shell tool, for which `BASH_ENV` does not count.
+const ENV_FILE: &str = "CLAUDE_ENV_FILE";
+
 /// See [`Harness::plan`].
 pub(super) fn plan(harness: &ClaudeCode, request: &LaunchRequest) -> Result<LaunchPlan, ApiError> {
     harness.check_model(request.model.as_deref(), request.effort)?;
@@ -31,18 +34,22 @@ pub(super) fn plan(harness: &ClaudeCode, request: &LaunchRequest) -> Result<Laun
     let config_dir = format!("{}/.claude", request.mission_dir);
     let mcp_config = format!("{config_dir}/mcp.json");
     let settings = format!("{config_dir}/settings.local.json");
+    let mut env = env(request, &config_dir);
+    let keyless = environment::without_keys_in_bash(&mut env, ENV_FILE, HOST_VARIABLES, &request.mission_dir);
     Ok(LaunchPlan {
         argv: argv(request, &settings, &mcp_config),
-        env: env(request, &config_dir),
+        env,
         cwd: request.cwd.clone(),
         directories: vec![config_dir.clone(), environment::tmp_dir(request)],
         files: vec![
             PlannedFile::private(format!("{config_dir}/CLAUDE.md"), request.instructions.clone()),
             PlannedFile::private(settings, pretty(&settings_json(request)?)),
             PlannedFile::private(mcp_config, pretty(&mcp_json(request))),
+            keyless,
         ],
         stdin: StdinMode::Protocol,
         stdout_is_protocol: true,
+        key: None,
         codec: Value::Null,
     })
 }

@@ -54,6 +54,7 @@ pub(super) fn plan(harness: &Codex, request: &LaunchRequest) -> Result<LaunchPla
         ],
         stdin: StdinMode::Protocol,
         stdout_is_protocol: true,
+        key: None,
         codec: serde_json::to_value(codec).unwrap_or_default(),
     })
 }

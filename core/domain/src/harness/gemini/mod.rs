@@ -10,6 +10,7 @@
 //! | `.gemini/settings.json` | how it authenticates; switches off what calls home. The CLI writes it again as it is |
 //! | `.gemini/oauth_creds.json` | a link to the user's login, where it is lent and no key is given |
 //! | `.gemini/policies/sandboxed-sh.toml` | the platform's own tools need no permission |
+//! | `.keyless.bash` | read before each command (`BASH_ENV`): the CLI hands its environment on, and the key is not for them |
 //!
 //! The platform's MCP server goes over the protocol, the user's stand in the settings. `GEMINI_CLI_TRUST_WORKSPACE` lets the repository's own instructions count.
 //!

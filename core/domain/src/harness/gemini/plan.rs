@@ -28,18 +28,23 @@ pub(super) fn plan(harness: &Gemini, request: &LaunchRequest) -> Result<LaunchPl
     acp::check_mode(harness, request.permission)?;
     let home = format!("{}/.gemini", request.mission_dir);
     let setup = Setup { auth: Some(way(request).to_owned()), ..Setup::new(request, HOST_VARIABLES) };
+    let mut env = env(request);
+    let keyless =
+        environment::without_keys_in_bash(&mut env, "BASH_ENV", HOST_VARIABLES, &request.mission_dir);
     Ok(LaunchPlan {
         argv: argv(request),
-        env: env(request),
+        env,
         cwd: request.cwd.clone(),
         directories: vec![home.clone(), environment::tmp_dir(request)],
         files: vec![
             PlannedFile::private(format!("{home}/GEMINI.md"), request.instructions.clone()),
             PlannedFile::private(format!("{home}/settings.json"), settings(request)?),
             PlannedFile::private(format!("{home}/policies/sandboxed-sh.toml"), rules(request)),
+            keyless,
         ],
         stdin: StdinMode::Protocol,
         stdout_is_protocol: true,
+        key: None,
         codec: setup.into_state(),
     })
 }

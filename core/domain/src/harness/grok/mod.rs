@@ -9,6 +9,10 @@
 //! | `.grok/AGENTS.md` | read as the user's instructions, beside those of the repository |
 //! | `.grok/skills/`, `.grok/agents/` | the user's skills (commands among them) and agents |
 //! | `.grok/config.toml` | switches off what calls home, holds the rules of the permission mode and the user's MCP servers |
+//! | `.grok/auth.json` | the key, from just before the start until the CLI has authenticated with it |
+//!
+//! The CLI hands its environment to everything that it starts, so the key is not in it. It reads the file while it
+//! authenticates and not again, before it starts anything; a login that is lent lies elsewhere and stays.
 //!
 //! The platform's MCP server goes over the protocol. `GROK_FOLDER_TRUST=0` lets the repository's own instructions count.
 //!
@@ -60,6 +64,10 @@ impl Harness for Grok {
 
     fn login(&self) -> Option<&'static LoginFile> {
         Some(&login::FILE)
+    }
+
+    fn key_file(&self) -> Option<&'static str> {
+        Some(".grok/auth.json")
     }
 
     fn check_model(&self, model: Option<&str>, effort: Option<Effort>) -> Result<Option<String>, ApiError> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, value};
 
 use super::super::acp::{self, Setup};
@@ -16,7 +17,9 @@ use crate::api::ApiError;
 
 /// What calls home or makes requests of its own, off. A catalogue that is not fetched leaves the built-in models. And a
 /// command that takes long is waited for: Grok would move it behind the turn, which might end before it.
-/// The last entry it writes by itself where it is missing: the file would not be as we left it.
+/// A request that meets a limit is not tried again: Grok would wait in silence for as long as the provider says, while the
+/// platform has other keys and waits without a slot. The last entry it writes by itself where it is missing: the file
+/// would not be as we left it.
 const CONFIG: &str = r#"[cli]
 auto_update = false
 
@@ -32,6 +35,7 @@ session_recap = false
 
 [models]
 max_retries = 4
+rate_limit_retry_threshold = 1
 
 [toolset.bash]
 auto_background_on_timeout = false
@@ -47,7 +51,9 @@ pub(super) fn plan(harness: &Grok, request: &LaunchRequest) -> Result<LaunchPlan
     harness.check_model(request.model.as_deref(), request.effort)?;
     acp::check_mode(harness, request.permission)?;
     let home = format!("{}/.grok", request.mission_dir);
-    let setup = Setup { auth: Some(auth_method(request)), ..Setup::new(request, HOST_VARIABLES) };
+    let key = key(request);
+    let auth = if key.is_some() { "xai.api_key" } else { "cached_token" };
+    let setup = Setup { auth: Some(auth.to_owned()), ..Setup::new(request, HOST_VARIABLES) };
     Ok(LaunchPlan {
         argv: argv(request),
         env: env(request, &home),
@@ -59,16 +65,19 @@ pub(super) fn plan(harness: &Grok, request: &LaunchRequest) -> Result<LaunchPlan
         ],
         stdin: StdinMode::Protocol,
         stdout_is_protocol: true,
+        key,
         codec: setup.into_state(),
     })
 }
 
-/// Without a key it is the user's login that has to do.
-fn auth_method(request: &LaunchRequest) -> String {
-    match credentials::held(HOST_VARIABLES, &request.credentials).next() {
-        Some(_) => "xai.api_key".to_owned(),
-        None => "cached_token".to_owned(),
-    }
+/// A key as the CLI itself would keep it beside logins; without one it is the user's login that has to do.
+fn key(request: &LaunchRequest) -> Option<String> {
+    let variable = credentials::held(HOST_VARIABLES, &request.credentials).next()?;
+    let key = &request.credentials[variable.name];
+    // It reads no entry without all of these, and does not care when or whose.
+    let entry =
+        json!({ "auth_mode": "api_key", "key": key, "user_id": "", "create_time": "1970-01-01T00:00:00Z" });
+    Some(json!({ "xai::api_key": entry }).to_string())
 }
 
 fn argv(request: &LaunchRequest) -> Vec<String> {
@@ -101,27 +110,7 @@ fn config(request: &LaunchRequest) -> Result<String, ApiError> {
     }
     more["mcp_servers"] = Item::Table(servers);
     merge_toml(config.as_table_mut(), more.into_table());
-    blank_keys(&mut config);
     Ok(config.to_string())
-}
-
-/// For servers that the user's settings name, as for others: see [`library_server`].
-fn blank_keys(config: &mut DocumentMut) {
-    let Some(servers) = config.get_mut("mcp_servers").and_then(Item::as_table_like_mut) else { return };
-    for (_, server) in servers.iter_mut() {
-        let Some(server) = server.as_table_like_mut().filter(|server| server.contains_key("command")) else {
-            continue;
-        };
-        if !server.contains_key("env") {
-            server.insert("env", value(InlineTable::new()));
-        }
-        let Some(env) = server.get_mut("env").and_then(Item::as_table_like_mut) else { continue };
-        for variable in credentials::secret(HOST_VARIABLES) {
-            if !env.contains_key(variable.name) {
-                env.insert(variable.name, value(""));
-            }
-        }
-    }
 }
 
 /// The platform's own tools need no permission in any mode.
@@ -131,19 +120,17 @@ fn rules(request: &LaunchRequest) -> Array {
     servers.chain(edits).collect()
 }
 
-/// It hands its environment on to MCP servers: credentials are blanked for them.
 fn library_server(server: &LibraryServer) -> Item {
     let inline = |map: &BTreeMap<String, String>| -> InlineTable {
         map.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect()
     };
     Item::Table(match &server.transport {
         Transport::Stdio { command, args, env } => {
-            let all = credentials::without_secrets(HOST_VARIABLES, env);
             let args: Array = args.iter().map(String::as_str).collect();
             Table::from_iter([
                 ("command", value(command)),
                 ("args", value(args)),
-                ("env", value(inline(&all))),
+                ("env", value(inline(env))),
             ])
         }
         Transport::Http { url, headers } => {
@@ -165,5 +152,9 @@ fn env(request: &LaunchRequest, home: &str) -> BTreeMap<String, String> {
         .map(owned),
     );
     credentials::hand_on(&mut env, HOST_VARIABLES, &request.credentials);
+    for variable in credentials::secret(HOST_VARIABLES) {
+        // Everything that it starts has its environment.
+        env.remove(variable.name);
+    }
     env
 }

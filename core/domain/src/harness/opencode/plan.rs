@@ -45,6 +45,7 @@ pub(super) fn plan(harness: &OpenCode, request: &LaunchRequest) -> Result<Launch
         ],
         stdin: StdinMode::Protocol,
         stdout_is_protocol: true,
+        key: None,
         codec: setup.into_state(),
     })
 }
