@@ -1,11 +1,13 @@
-//! One-shot drags between programs that are slow: nothing is let go before they have come that far.
+//! One-shot drags: between programs that are slow, where nothing is let go before they have come that far, and within one.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use sandboxed_testkit::page::Page;
 use serde_json::{Value, json};
 
+use crate::browser::FLAGS;
 use crate::programs::Program;
 use crate::stage::Stage;
 
@@ -81,4 +83,33 @@ async fn what_is_dragged_is_held_until_a_slow_target_would_take_it() {
 #[tokio::test]
 async fn a_drag_goes_on_when_a_slow_source_has_taken_the_press_in() {
     Texts::open().await.drag_while_stopped(|texts| &texts.from).await;
+}
+
+/// A thing and a place for it, which thinks about the first offers. It says so when it is ready.
+const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>page</title>
+<style>div { position: fixed; top: 100px; width: 200px; height: 200px; background: silver }</style>
+<div draggable=true>thing</div><div id=place style="left: 600px">place</div>
+<script>
+const tell = what => fetch('/event', { method: 'POST', body: JSON.stringify([what]) });
+document.querySelector('div').ondragstart = e => e.dataTransfer.setData('text/plain', 'a thing');
+let offers = 0;
+place.ondragover = e => { if (++offers > 2) e.preventDefault(); };
+place.ondrop = e => { e.preventDefault(); tell(['dropped', e.dataTransfer.getData('text/plain')]); };
+addEventListener('dragend', e => tell(['end', e.dataTransfer.dropEffect]));
+const painted = () => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+async function ready() { await painted(); if (document.hasFocus() && innerHeight == screen.height) tell(['ready']); else setTimeout(ready, 20); }
+addEventListener('load', ready);
+</script>"#;
+
+#[tokio::test]
+async fn what_is_dragged_within_a_page_is_held_until_its_place_takes_it() {
+    let (mut page, stage) = (Page::serve(PAGE).await, Stage::new().await);
+    let profile = tempfile::tempdir().unwrap();
+    let profile = profile.path().display();
+    stage.launch(&format!("exec chromium {FLAGS} --kiosk --user-data-dir={profile} {}", page.url())).await;
+    page.ready().await;
+    let drag = json!({"action": "left_click_drag", "start_coordinate": [100, 200], "coordinate": [700, 200]});
+    stage.server.text("computer", drag).await;
+    assert_eq!(page.next().await, json!(["dropped", "a thing"]));
+    stage.finish().await;
 }
