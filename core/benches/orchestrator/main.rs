@@ -2,7 +2,7 @@
 //! over stdio, each figure beside the floor or the peer that was measured in the same run.
 //!
 //! `cargo bench -p sandboxed-core --bench orchestrator [-- NAME…]`, as root, after
-//! `cargo run --release -- doctor --fix`. Names: `memory tools batch wake events restart`; none means all.
+//! `cargo run --release -- doctor --fix`. Names: `memory tools batch forks wake events restart`; none means all.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,6 +14,7 @@
 
 mod batch;
 mod events;
+mod forks;
 mod mcp;
 mod memory;
 mod restart;
@@ -44,6 +45,9 @@ fn main() {
         }
         if wanted("batch") {
             batch::measure().await;
+        }
+        if wanted("forks") {
+            forks::measure().await;
         }
         if wanted("wake") {
             wake::measure().await;
