@@ -3,10 +3,11 @@
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sandboxed_testkit::cli::Cli;
+use sandboxed_testkit::stub::{ErrorReply, Limit};
 use serde_json::{Value, json};
 
 use super::login::tomorrow;
-use super::{Behaviour, Subject, UserLogin};
+use super::{Behaviour, Subject, ToldLimit, UserLogin};
 
 pub const CODEX: Subject = Subject {
     id: "codex",
@@ -18,6 +19,10 @@ pub const CODEX: Subject = Subject {
     shell: "exec_command",
     report: "mcp__orchestrator__report_outcome",
     default_model: "",
+    limit: ToldLimit {
+        credential: ("OPENAI_API_KEY", "sk-test-codex-7e57ab1e5ec2e7f00dcafe"),
+        refusal: usage_limit,
+    },
     login: UserLogin { file: ".codex/auth.json", content: login, environment: &[], preload: None },
     model: "gpt-5.5",
     foreign_model: "claude-sonnet-4-5",
@@ -25,6 +30,11 @@ pub const CODEX: Subject = Subject {
     strays: &[],
     differences: &[(Behaviour::Cost, "tells tokens only, no cost")],
 };
+
+fn usage_limit(until: i64) -> ErrorReply {
+    let resets_at = u64::try_from(until).ok();
+    ErrorReply { limit: Some(Limit::Usage), resets_at, ..ErrorReply::default() }
+}
 
 /// A ChatGPT account.
 fn login(secret: &str) -> Value {

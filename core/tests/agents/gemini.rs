@@ -1,10 +1,12 @@
 //! Gemini CLI.
 
 use sandboxed_testkit::cli::Cli;
+use sandboxed_testkit::stub::{ErrorReply, Limit};
 use serde_json::{Value, json};
 
 use super::login::tomorrow;
-use super::{Behaviour, STUB, Subject, UserLogin};
+use super::subject::retry_after;
+use super::{Behaviour, STUB, Subject, ToldLimit, UserLogin};
 
 pub const GEMINI: Subject = Subject {
     id: "gemini",
@@ -16,6 +18,10 @@ pub const GEMINI: Subject = Subject {
     shell: "run_shell_command",
     report: "mcp_orchestrator_report_outcome",
     default_model: "",
+    limit: ToldLimit {
+        credential: ("GEMINI_API_KEY", "sk-test-gemini-7e57ab1e5ec2e7f00dcafe"),
+        refusal: minute_limit,
+    },
     login: UserLogin {
         file: ".gemini/oauth_creds.json",
         content: login,
@@ -28,11 +34,17 @@ pub const GEMINI: Subject = Subject {
     strays: &[],
     differences: &[
         (Behaviour::ToolFailure, "tells a failed command like any other, with what it printed"),
+        (Behaviour::LimitEnd, "does not tell when a limit ends, so the platform's own pauses count"),
         (Behaviour::Cost, "tells tokens only, no cost"),
         (Behaviour::DenialReason, "its protocol has no place for a reason"),
         (Behaviour::Question, "offers the model no way to ask"),
     ],
 };
+
+/// Of requests in a minute, whose end stands in the body.
+fn minute_limit(until: i64) -> ErrorReply {
+    ErrorReply { limit: Some(Limit::Rate), ..retry_after(until) }
+}
 
 /// A Google account.
 fn login(secret: &str) -> Value {

@@ -4,7 +4,8 @@ use sandboxed_testkit::cli::Cli;
 use serde_json::{Value, json};
 
 use super::login::tomorrow;
-use super::{Behaviour, Subject, UserLogin};
+use super::subject::retry_after;
+use super::{Behaviour, Subject, ToldLimit, UserLogin};
 
 pub const GROK: Subject = Subject {
     id: "grok",
@@ -16,6 +17,10 @@ pub const GROK: Subject = Subject {
     shell: "run_terminal_command",
     report: "orchestrator__report_outcome",
     default_model: "",
+    limit: ToldLimit {
+        credential: ("XAI_API_KEY", "sk-test-grok-7e57ab1e5ec2e7f00dcafe"),
+        refusal: retry_after,
+    },
     login: UserLogin {
         file: ".grok/auth.json",
         content: login,
@@ -31,7 +36,10 @@ pub const GROK: Subject = Subject {
     context_file: "AGENTS.md",
     // It looks who the key belongs to, warms up its connection, and with a login it looks for what the account has.
     strays: &["GET /v1/api-key", "GET /", "GET /v1/bundle/archive", "GET /v1/subagents/bundle"],
-    differences: &[(Behaviour::Cost, "tells tokens only, no cost")],
+    differences: &[
+        (Behaviour::Cost, "tells tokens only, no cost"),
+        (Behaviour::LimitEnd, "does not tell when a limit ends, so the platform's own pauses count"),
+    ],
 };
 
 /// An entry of the issuer and client that the environment names.

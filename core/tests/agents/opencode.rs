@@ -3,7 +3,8 @@
 use sandboxed_testkit::cli::Cli;
 use serde_json::{Value, json};
 
-use super::{Behaviour, CODEX, Subject, UserLogin};
+use super::subject::retry_after;
+use super::{Behaviour, CODEX, Subject, ToldLimit, UserLogin};
 
 pub const OPENCODE: Subject = Subject {
     id: "opencode",
@@ -15,6 +16,7 @@ pub const OPENCODE: Subject = Subject {
     shell: "bash",
     report: "orchestrator_report_outcome",
     default_model: "openai/gpt-5.5",
+    limit: ToldLimit { credential: (CODEX.key_variable, CODEX.key), refusal: retry_after },
     login: UserLogin {
         file: ".local/share/opencode/auth.json",
         content: login,

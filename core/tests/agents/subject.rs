@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::Deref;
 
+use chrono::Utc;
 use sandboxed_testkit::cli::Cli;
+use sandboxed_testkit::stub::ErrorReply;
 use serde_json::{Value, json};
 
 use super::{Behaviour, UserLogin};
@@ -32,6 +34,8 @@ pub struct Subject {
     pub report: &'static str,
     /// The model that its missions have when none is named; empty: the CLI decides.
     pub default_model: &'static str,
+    /// How a provider tells it when a limit ends.
+    pub limit: ToldLimit,
     /// The login of its user.
     pub login: UserLogin,
     /// A model that it takes.
@@ -44,6 +48,20 @@ pub struct Subject {
     pub strays: &'static [&'static str],
     /// What it does otherwise than the table says, and why. A test holds each of them.
     pub differences: &'static [(Behaviour, &'static str)],
+}
+
+/// See [`Subject::limit`].
+pub struct ToldLimit {
+    /// Variable and value of the credential that has such limits.
+    pub credential: (&'static str, &'static str),
+    /// The provider's refusal until a time, in seconds since 1970.
+    pub refusal: fn(i64) -> ErrorReply,
+}
+
+/// A refusal that tells by a header how many seconds are left.
+pub(super) fn retry_after(until: i64) -> ErrorReply {
+    let seconds = u64::try_from(until - Utc::now().timestamp()).ok();
+    ErrorReply { status: 429, retry_after: seconds, ..ErrorReply::default() }
 }
 
 impl Subject {

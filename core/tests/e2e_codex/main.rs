@@ -9,7 +9,6 @@ mod agents;
 mod support;
 
 mod goals;
-mod limits;
 mod logins;
 mod plans;
 mod steering;

@@ -41,6 +41,7 @@ macro_rules! each_test {
             stopping::a_cancel_in_a_tool_leaves_nothing_of_the_tool holds CancelTool;
             stopping::a_turn_that_hangs_ends_at_its_time holds TimeOut;
             faults::a_failing_provider_is_told_by_kind holds RateLimit Failures CutStream FailedTask;
+            keys::a_told_end_of_a_limit_is_waited_for holds LimitEnd;
             keys::a_limited_key_rests_and_the_next_one_serves holds Keys;
             faults::a_passing_fault_is_survived holds Retry;
             faults::a_model_of_another_provider_is_refused holds WrongModel;
