@@ -405,3 +405,21 @@ fn a_session_that_is_not_there_begins_anew_and_another_refusal_ends_the_turn() {
         }
     }
 }
+
+#[test]
+fn a_model_that_nobody_named_is_told_once_its_session_is_open() {
+    for (login, told) in [("mistral", 1), ("openai", 0)] {
+        let request =
+            LaunchRequest { login: vec![login.to_owned()], credentials: BTreeMap::new(), ..request() };
+        let mut codec = codec("opencode", &request);
+        codec.encode_user_message("m-1", "work").unwrap();
+        codec.decode_line(&result(1, serde_json::from_str(HELLO).unwrap()));
+        let option = json!({"id": "model", "category": "model", "currentValue": "mistral/large"});
+        let events = codec.decode_line(&result(2, json!({"sessionId": "s-1", "configOptions": [option]})));
+        let warned = events.iter().filter(|event| {
+            matches!(event, HarnessEvent::Warning { code, message }
+                if code == "model_unnamed" && message.contains("`mistral/large`") && message.contains("_OPENCODE"))
+        });
+        assert_eq!(warned.count(), told, "{login}: {events:#?}");
+    }
+}

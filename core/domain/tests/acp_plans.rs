@@ -35,6 +35,7 @@ fn request(program: &[&str], credentials: &[(&str, &str)]) -> LaunchRequest {
         instructions: "# You are a worker\n".to_owned(),
         credentials: vars(credentials),
         env: vars(&[("MY", "1"), ("HOME", "/root"), ("PATH", "/my/bin")]),
+        login: Vec::new(),
         command: Vec::new(),
         prompt: String::new(),
     }
@@ -339,5 +340,25 @@ fn what_an_agent_does_not_have_is_refused() {
             (ErrorCode::NotAvailable, Some("permission_mode")),
             "{harness}"
         );
+    }
+}
+
+#[test]
+fn opencode_has_a_default_for_a_login_that_it_knows_and_tells_the_model_otherwise() {
+    let login = |providers: &[&str]| LaunchRequest {
+        login: providers.iter().map(|id| (*id).to_owned()).collect(),
+        ..request(&["/opt/harness/opencode"], &[])
+    };
+    let table = [
+        (login(&["mistral", "openai"]), Some("openai/gpt-5.5")),
+        (login(&["anthropic", "openai"]), Some("anthropic/claude-sonnet-5")),
+        (login(&["mistral"]), None),
+        (LaunchRequest { model: Some("mistral/m".to_owned()), ..login(&["mistral"]) }, Some("mistral/m")),
+    ];
+    for (request, model) in table {
+        let plan = plan("opencode", &request);
+        let config: Value = serde_json::from_str(file(&plan, ".config/opencode/opencode.json")).unwrap();
+        assert_eq!(config["model"].as_str(), model, "{:?}", request.login);
+        assert_eq!(plan.codec["setup"]["unnamed_model"], model.is_none(), "{:?}", request.login);
     }
 }

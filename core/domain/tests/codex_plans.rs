@@ -43,6 +43,7 @@ fn request() -> LaunchRequest {
             ("CODEX_API_KEY", "theirs"),
             ("OPENAI_BASE_URL", "http://evil"),
         ]),
+        login: Vec::new(),
         command: Vec::new(),
         prompt: "hi".to_owned(),
     }

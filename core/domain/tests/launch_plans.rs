@@ -49,6 +49,7 @@ fn request() -> LaunchRequest {
             ("PATH", "/my/bin"),
             ("ANTHROPIC_BASE_URL", "http://evil"),
         ]),
+        login: Vec::new(),
         command: Vec::new(),
         prompt: "echo hi".to_owned(),
     }

@@ -87,6 +87,7 @@ fn request(row: &Row, settings: &str) -> LaunchRequest {
         instructions: "# You are a worker\n".to_owned(),
         credentials: KEYS.iter().map(|name| ((*name).to_owned(), SECRET.to_owned())).collect(),
         env: BTreeMap::new(),
+        login: Vec::new(),
         command: Vec::new(),
         prompt: String::new(),
     }

@@ -40,6 +40,8 @@ pub struct Credential {
     pub variables: BTreeMap<String, String>,
     /// The user's login is lent.
     pub login: bool,
+    /// Providers that it opens, see [`Login::providers`](sandboxed_domain::harness::Login::providers).
+    pub providers: Vec<String>,
     /// What tells a login from another.
     account: Option<String>,
 }
@@ -99,6 +101,7 @@ impl CredentialSettings {
                 auth: AuthKind::CliLogin,
                 variables: plain(harness, &get),
                 login: true,
+                providers: login.providers,
                 account: login.account,
             });
         }
@@ -115,6 +118,7 @@ impl CredentialSettings {
                 auth: AuthKind::None,
                 variables,
                 login: false,
+                providers: Vec::new(),
                 account: None,
             };
             found.push(none);
@@ -146,7 +150,7 @@ fn of_variables(harness: &dyn Harness, get: impl Fn(&str) -> Option<String>) -> 
         let auth = used.first().map_or(AuthKind::None, |(variable, ..)| variable.auth);
         let label = used.iter().map(|(_, name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
         variables.extend(used.into_iter().map(|(variable, _, value)| (variable.name.to_owned(), value)));
-        Credential { label, auth, variables, login: false, account: None }
+        Credential { label, auth, variables, login: false, providers: Vec::new(), account: None }
     };
     let value = |variable: &'static HostVariable, number| {
         let name = numbered(variable.name, number);
@@ -227,7 +231,10 @@ impl Programs {
             auth: readiness.auth,
             auth_expires_at,
             reason: missing.unwrap_or_else(|| readiness.reason + &later.unwrap_or_default()),
-            default_model: all.first().map_or("", |used| harness.default_model(&used.variables)).to_owned(),
+            default_model: all
+                .first()
+                .map_or("", |used| harness.default_model(&used.variables, &used.providers))
+                .to_owned(),
             default_effort: None,
         }
     }

@@ -317,6 +317,7 @@ fn launch_plan(
         library_servers: supplies.resolved.servers.clone(),
         settings: supplies.resolved.settings.clone(),
         credentials: credential.variables.clone(),
+        login: credential.providers.clone(),
         env: row.spec.env.clone(),
         command: row.spec.command.clone(),
         prompt,

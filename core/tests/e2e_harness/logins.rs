@@ -25,9 +25,15 @@ pub async fn a_users_login_serves_where_there_is_no_key(case: &Case) {
     assert_eq!((&told["ready"], &told["auth"]), (&json!(true), &json!("cli_login")), "{told:#}");
 
     let env = case.login.environment(&stage);
-    let id = stage.worker(case.worker_with("go [[s]]", json!({"model": case.model, "env": env}))).await;
+    // Where there is a default it has to be one that the login opens.
+    assert_eq!(told["default_model"], case.default_model);
+    let model = case.default_model.is_empty().then_some(case.model);
+    let id = stage.worker(case.worker_with("go [[s]]", json!({"model": model, "env": env}))).await;
     let gate = stage.made(id, "gate").await;
-    assert!(stage.request("s/0").await.key.contains(CANARY));
+    let request = stage.request("s/0").await;
+    assert!(request.key.contains(CANARY));
+    let used = request.body["model"].as_str();
+    assert!(used.is_none_or(|used| model.unwrap_or(case.default_model).ends_with(used)), "{used:?}");
     let lent = files_with(CANARY.as_bytes(), stage.daemon.root());
     assert!(matches!(lent.as_slice(), [one] if one.contains("/.logins/")), "{lent:#?}");
     assert_eq!(processes_with(CANARY), [], "in an argument");

@@ -57,6 +57,8 @@ pub struct Login {
     pub account: Option<String>,
     /// Grows each time it is renewed.
     pub renewed: i64,
+    /// Whose services it opens, where the CLI knows several providers.
+    pub providers: Vec<String>,
 }
 
 /// Where a mission finds its login.

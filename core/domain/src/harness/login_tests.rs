@@ -4,7 +4,7 @@ use super::super::registry;
 use super::*;
 
 fn held(digest: &str, account: Option<&str>, renewed: i64) -> Held {
-    let login = Login { account: account.map(str::to_owned), renewed, renewable: true, expires_at: None };
+    let login = Login { account: account.map(str::to_owned), renewed, renewable: true, ..Login::default() };
     Held { digest: digest.to_owned(), login }
 }
 

@@ -51,6 +51,8 @@ pub struct LaunchRequest {
     pub instructions: String,
     /// Credentials and settings found on the host, for the harness's process only.
     pub credentials: BTreeMap<String, String>,
+    /// Providers that the login opens which it is lent; empty where none is, or the CLI knows only one.
+    pub login: Vec<String>,
     /// Extra environment of the worker.
     pub env: BTreeMap<String, String>,
     /// `command` backend only: argv, or empty.

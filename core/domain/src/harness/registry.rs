@@ -125,8 +125,9 @@ pub trait Harness: Sync {
         None
     }
 
-    /// Model used with these credentials when none is named; empty when the CLI decides or has none.
-    fn default_model(&self, _credentials: &BTreeMap<String, String>) -> &'static str {
+    /// Model used with these credentials, or a login that opens these providers, when none is named; empty when the CLI
+    /// decides or has none.
+    fn default_model(&self, _credentials: &BTreeMap<String, String>, _login: &[String]) -> &'static str {
         ""
     }
 

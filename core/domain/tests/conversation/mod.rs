@@ -232,6 +232,7 @@ fn request(permission: PermissionMode, session: Option<&str>) -> LaunchRequest {
         instructions: String::new(),
         credentials: BTreeMap::from([("OPENAI_API_KEY".to_owned(), "k".to_owned())]),
         env: BTreeMap::new(),
+        login: Vec::new(),
         command: Vec::new(),
         prompt: String::new(),
     }

@@ -63,6 +63,7 @@ pub fn request() -> LaunchRequest {
         instructions: "# You are a worker\n".to_owned(),
         credentials: BTreeMap::new(),
         env: BTreeMap::new(),
+        login: Vec::new(),
         command: Vec::new(),
         prompt: String::new(),
     }

@@ -121,12 +121,26 @@ fn opened(state: &mut State, dialect: &dyn Dialect, step: Step, result: &Value) 
     if let Some(message) = dialect.departure(&state.setup, result) {
         return refused(state, dialect, &RpcError { code: 0, message, data: Value::Null });
     }
+    let mut events: Vec<_> = unnamed_model(state, dialect).into_iter().collect();
     if ready_by(state, dialect).is_some() && state.signal == Signal::None {
         state.signal = Signal::Awaited;
-        return Vec::new();
+        return events;
     }
     state.replaying = false;
-    set(state, 0)
+    events.extend(set(state, 0));
+    events
+}
+
+/// Which model the agent took, where nobody who is known here named one: whoever pays for it should know.
+fn unnamed_model(state: &State, dialect: &dyn Dialect) -> Option<HarnessEvent> {
+    let model = state.model.as_ref().filter(|_| state.setup.unnamed_model)?;
+    let program = dialect.program();
+    let message = format!(
+        "no model was named, so it is `{model}`, which {program} or the project chose; \
+         name one with `model` (`model_override` over HTTP), or for all missions with SANDBOXED_SH_DEFAULT_MODEL_{}",
+        program.to_uppercase()
+    );
+    Some(HarnessEvent::Warning { code: "model_unnamed".to_owned(), message })
 }
 
 fn ready_by(state: &State, dialect: &dyn Dialect) -> Option<&'static str> {

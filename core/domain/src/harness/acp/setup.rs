@@ -24,6 +24,8 @@ pub(in crate::harness) struct Setup {
     pub(in crate::harness) auth: Option<String>,
     /// Model that was named.
     pub(in crate::harness) model: Option<String>,
+    /// Nobody named a model that would be known here: the one of the session is to be told.
+    pub(in crate::harness) unnamed_model: bool,
     /// Effort that was named.
     pub(in crate::harness) effort: Option<String>,
     /// What to set before the first prompt, in order.
@@ -72,6 +74,7 @@ impl Setup {
             mcp_servers: servers.collect(),
             auth: None,
             model: request.model.clone(),
+            unnamed_model: false,
             effort: request.effort.map(|effort| effort.as_str().to_owned()),
             settings: Vec::new(),
         }

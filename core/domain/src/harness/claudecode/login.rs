@@ -30,6 +30,7 @@ fn read(file: &Value) -> Option<Login> {
         renewable,
         account: None,
         renewed: expires_at.unwrap_or_default(),
+        providers: Vec::new(),
     })
 }
 

@@ -31,6 +31,7 @@ fn read(file: &Value) -> Option<Login> {
         renewable: token(file, "/tokens/refresh_token").is_some(),
         account: token(file, "/tokens/account_id"),
         renewed: refreshed.and_then(Result::ok).map(|at| at.timestamp_millis()).unwrap_or_default(),
+        providers: Vec::new(),
     })
 }
 

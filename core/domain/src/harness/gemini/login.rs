@@ -25,6 +25,7 @@ fn read(file: &Value) -> Option<Login> {
         renewable: token(file, "/refresh_token").is_some(),
         account: None,
         renewed: expires_at.unwrap_or_default(),
+        providers: Vec::new(),
     })
 }
 

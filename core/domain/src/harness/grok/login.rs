@@ -35,6 +35,7 @@ fn entry(entry: &Value) -> Option<Login> {
         renewable: token(entry, "/refresh_token").is_some(),
         account: token(entry, "/user_id"),
         renewed: at("expires_at").or_else(|| at("create_time")).unwrap_or_default(),
+        providers: Vec::new(),
     })
 }
 

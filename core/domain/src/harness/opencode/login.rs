@@ -18,10 +18,12 @@ pub(super) static FILE: LoginFile = LoginFile {
 
 /// The entry that is good for longest speaks for the file; a key is good for ever.
 fn read(file: &Value) -> Option<Login> {
-    let entries: Vec<_> = file.as_object()?.values().filter_map(entry).collect();
+    let file = file.as_object()?;
+    let entries: Vec<_> = file.values().filter_map(entry).collect();
     let renewed = entries.iter().map(|login| login.renewed).max()?;
     let longest = entries.into_iter().max_by_key(|login| login.expires_at.unwrap_or(i64::MAX))?;
-    Some(Login { renewed, ..longest })
+    let providers = file.iter().filter(|(_, found)| entry(found).is_some()).map(|(id, _)| id.clone());
+    Some(Login { renewed, providers: providers.collect(), ..longest })
 }
 
 fn entry(entry: &Value) -> Option<Login> {
@@ -35,6 +37,7 @@ fn entry(entry: &Value) -> Option<Login> {
         renewable: token(entry, "/refresh").is_some(),
         account: None,
         renewed: expires_at.unwrap_or_default(),
+        providers: Vec::new(),
     })
 }
 
@@ -52,6 +55,7 @@ mod tests {
         assert_eq!((login.expires_at, login.renewable), (Some(1_795_629_600), true));
         let both = read(&json!({"openai": account, "anthropic": {"type": "api", "key": "k"}})).unwrap();
         assert_eq!((both.expires_at, both.renewed), (None, 1_795_629_600));
+        assert_eq!(both.providers, ["openai", "anthropic"]);
         assert_eq!(read(&json!({"openai": {"type": "api"}})), None);
     }
 }

@@ -110,8 +110,9 @@ impl Harness for OpenCode {
         Some(&login::FILE)
     }
 
-    fn default_model(&self, credentials: &BTreeMap<String, String>) -> &'static str {
-        with_key(credentials).next().map_or("", |provider| provider.model)
+    fn default_model(&self, credentials: &BTreeMap<String, String>, login: &[String]) -> &'static str {
+        let opened = PROVIDERS.iter().find(|provider| login.iter().any(|id| id == provider.id));
+        with_key(credentials).next().or(opened).map_or("", |provider| provider.model)
     }
 
     fn check_model(&self, model: Option<&str>, _effort: Option<Effort>) -> Result<Option<String>, ApiError> {

@@ -30,7 +30,12 @@ pub(super) fn plan(harness: &OpenCode, request: &LaunchRequest) -> Result<Launch
     let home = format!("{}/.config/opencode", request.mission_dir);
     let mut argv = request.program.clone();
     argv.push("acp".to_owned());
-    let setup = Setup { settings: settings(request), ..Setup::new(request, HOST_VARIABLES) };
+    let config = whole_config(harness, request)?;
+    let setup = Setup {
+        settings: settings(request),
+        unnamed_model: !config.contains_key("model"),
+        ..Setup::new(request, HOST_VARIABLES)
+    };
     let file = |path: &str, content: String| PlannedFile::private(format!("{home}/{path}"), content);
     Ok(LaunchPlan {
         argv,
@@ -39,7 +44,7 @@ pub(super) fn plan(harness: &OpenCode, request: &LaunchRequest) -> Result<Launch
         directories: vec![home.clone(), format!("{home}/node_modules"), environment::tmp_dir(request)],
         files: vec![
             file("AGENTS.md", request.instructions.clone()),
-            file("opencode.json", format!("{:#}\n", whole_config(harness, request)?)),
+            file("opencode.json", format!("{:#}\n", Value::Object(config))),
             file("package-lock.json", format!("{LOCK}\n")),
             file("plugin/sandboxed-sh.js", PLUGIN.to_owned()),
         ],
@@ -59,12 +64,12 @@ fn settings(request: &LaunchRequest) -> Vec<Setting> {
 }
 
 /// Ours over the user's: a profile's settings decide what nothing here does.
-fn whole_config(harness: &OpenCode, request: &LaunchRequest) -> Result<Value, ApiError> {
+fn whole_config(harness: &OpenCode, request: &LaunchRequest) -> Result<Map<String, Value>, ApiError> {
     let mut config = json_settings(request)?;
     if let Value::Object(ours) = own_config(request) {
         merge_json(&mut config, ours);
     }
-    let default = harness.default_model(&request.credentials);
+    let default = harness.default_model(&request.credentials, &request.login);
     if !default.is_empty() {
         // The CLI would choose by the order of its list. What a profile says counts, and a project's own file.
         config.entry("model").or_insert_with(|| json!(default));
@@ -73,7 +78,7 @@ fn whole_config(harness: &OpenCode, request: &LaunchRequest) -> Result<Value, Ap
         let servers = request.library_servers.iter().map(library_server).collect();
         merge_json(&mut config, Map::from_iter([("mcp".to_owned(), Value::Object(servers))]));
     }
-    Ok(Value::Object(config))
+    Ok(config)
 }
 
 /// The plugin keeps keys out of the environment of MCP servers; they are blanked all the same.
