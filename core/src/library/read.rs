@@ -1,6 +1,6 @@
 //! Reading the folder: bounded, no link followed, and only what changed since the last time.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -18,11 +18,31 @@ use crate::store::{stamp_clock, stamp_of};
 const DEEPEST: usize = 8;
 
 /// What was found in the folder.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 struct Listing {
     files: Vec<(String, FileStamp)>,
+    /// All folders that were looked into. The stamp of one changes with what it has.
+    folders: Vec<(PathBuf, FileStamp)>,
     /// More was there than is looked at.
     cut: bool,
+}
+
+impl Listing {
+    /// Whether each change after `looked_at` makes another one.
+    fn shows_later_changes(&self, looked_at: i64) -> bool {
+        let stamps = self.files.iter().map(|(_, stamp)| stamp);
+        let mut all = stamps.chain(self.folders.iter().map(|(_, stamp)| stamp));
+        !self.cut && all.all(|stamp| stamp.shows_later_changes(looked_at))
+    }
+
+    /// Whether everything is as it was, told without looking into a folder.
+    fn holds(&self, root: &Path) -> bool {
+        let same = |path: &Path, stamp: &FileStamp| {
+            path.symlink_metadata().is_ok_and(|found| stamp_of(&found) == *stamp)
+        };
+        self.folders.iter().all(|(path, stamp)| same(path, stamp))
+            && self.files.iter().all(|(path, stamp)| same(&root.join(path), stamp))
+    }
 }
 
 /// The Library as it was last read.
@@ -32,6 +52,8 @@ pub(super) struct Cache {
     library: Arc<Library>,
     /// Whether each later change makes another listing.
     settled: bool,
+    /// Whether each change of a file since it was read does.
+    files_settled: bool,
 }
 
 impl Cache {
@@ -41,12 +63,17 @@ impl Cache {
     }
 
     fn library_at(&mut self, root: &Path, looked_at: i64) -> Arc<Library> {
-        let listing = list(root);
-        if listing != self.listing || !self.settled {
-            self.library = Arc::new(read(root, &listing));
-            self.settled = listing.files.iter().all(|(_, stamp)| stamp.shows_later_changes(looked_at));
-            self.listing = listing;
+        if self.settled && self.listing.holds(root) {
+            return Arc::clone(&self.library);
         }
+        let listing = list(root);
+        let same = (&listing.files, listing.cut) == (&self.listing.files, self.listing.cut);
+        if !(self.files_settled && same) {
+            self.library = Arc::new(read(root, &listing));
+            self.files_settled = listing.files.iter().all(|(_, stamp)| stamp.shows_later_changes(looked_at));
+        }
+        self.settled = listing.shows_later_changes(looked_at);
+        self.listing = listing;
         Arc::clone(&self.library)
     }
 }
@@ -59,19 +86,24 @@ pub fn check_folder(root: &Path) -> Library {
 /// All files of the Library's own folders. What is hidden is not looked at.
 fn list(root: &Path) -> Listing {
     let mut listing = Listing::default();
+    let Ok(found) = root.symlink_metadata() else { return listing };
+    listing.folders.push((root.to_owned(), stamp_of(&found)));
     for kind in LibraryKind::ALL {
-        let folder = kind.folder();
-        let real = root.join(folder).symlink_metadata().is_ok_and(|found| found.is_dir());
-        if real {
-            list_folder(&root.join(folder), folder, 1, &mut listing);
+        let path = root.join(kind.folder());
+        if let Ok(found) = path.symlink_metadata()
+            && found.is_dir()
+        {
+            list_folder(path, &found, kind.folder(), 1, &mut listing);
         }
     }
     listing.files.sort_by(|(a, _), (b, _)| a.cmp(b));
     listing
 }
 
-fn list_folder(folder: &Path, below: &str, depth: usize, listing: &mut Listing) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
+fn list_folder(folder: PathBuf, found: &Metadata, below: &str, depth: usize, listing: &mut Listing) {
+    let entries = fs::read_dir(&folder);
+    listing.folders.push((folder, stamp_of(found)));
+    let Ok(entries) = entries else { return };
     for entry in entries.flatten() {
         if listing.files.len() >= MOST_LIBRARY_FILES {
             listing.cut = true;
@@ -87,7 +119,7 @@ fn list_folder(folder: &Path, below: &str, depth: usize, listing: &mut Listing) 
         let Ok(found) = entry.metadata() else { continue };
         if found.is_dir() {
             match depth < DEEPEST {
-                true => list_folder(&entry.path(), &path, depth + 1, listing),
+                true => list_folder(entry.path(), &found, &path, depth + 1, listing),
                 false => listing.cut = true,
             }
             continue;
@@ -169,24 +201,66 @@ mod tests {
         fs::write(root.join("rules").join(name), text).unwrap();
     }
 
+    /// As it is when no change can hide any more.
+    fn settled(cache: &mut Cache, root: &Path) -> Arc<Library> {
+        loop {
+            let library = cache.library(root);
+            if cache.settled {
+                return library;
+            }
+        }
+    }
+
     #[test]
     fn what_did_not_change_is_not_read_again_and_what_did_is() {
         let root = tempfile::tempdir().unwrap();
         let mut cache = Cache::default();
         rule(root.path(), "a.md", "one");
-        let (now, later) = (stamp_clock(), stamp_clock() + 3_000_000_000);
-        let first = cache.library_at(root.path(), now);
+        let first = cache.library_at(root.path(), i64::MIN);
         assert_eq!(first.rules["a"].text, "one");
         // It was written just now: another change at the same tick would look the same.
-        let second = cache.library_at(root.path(), later);
+        let second = cache.library_at(root.path(), i64::MIN);
         assert!(!Arc::ptr_eq(&first, &second) && first == second);
-        assert!(Arc::ptr_eq(&second, &cache.library_at(root.path(), later)));
+        let settled = settled(&mut cache, root.path());
+        assert!(Arc::ptr_eq(&settled, &cache.library(root.path())));
         rule(root.path(), "a.md", "two");
         assert_eq!(cache.library(root.path()).rules["a"].text, "two");
         rule(root.path(), "b.md", "more");
         assert_eq!(cache.library(root.path()).rules.len(), 2);
         fs::remove_file(root.path().join("rules/a.md")).unwrap();
         assert_eq!(cache.library(root.path()).rules.len(), 1);
+    }
+
+    #[test]
+    fn what_comes_goes_or_changes_anywhere_is_seen_once_all_had_settled() {
+        let root = tempfile::tempdir().unwrap();
+        let skill = "---\nname: s\ndescription: d\n---\nx\n";
+        let edit = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        edit("skills/s/SKILL.md", skill);
+        rule(root.path(), "a.md", "one");
+        let mut cache = Cache::default();
+        let mut seen = || settled(&mut cache, root.path());
+        let count = |library: &Library| (library.skills["s"].files.len(), library.rules.len());
+        assert_eq!(count(&seen()), (1, 1));
+        edit("skills/s/deep/notes.md", "more");
+        assert_eq!(count(&seen()), (2, 1));
+        edit("skills/s/deep/notes.md", "less");
+        assert!(seen().skills["s"].files.iter().any(|file| file.content == "less"));
+        edit("rules/b.md", "two");
+        fs::remove_dir_all(root.path().join("skills/s/deep")).unwrap();
+        assert_eq!(count(&seen()), (1, 2));
+        edit("commands/c.md", "a folder that was not there");
+        assert_eq!(seen().commands.len(), 1);
+        fs::remove_dir_all(root.path().join("commands")).unwrap();
+        symlink(root.path().join("rules"), root.path().join("commands")).unwrap();
+        assert_eq!(seen().commands.len(), 0);
+        let before = seen();
+        edit("rules/.hidden", "is nobody's concern");
+        assert!(Arc::ptr_eq(&before, &seen()), "nothing is read for it");
     }
 
     #[test]
