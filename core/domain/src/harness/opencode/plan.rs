@@ -122,12 +122,14 @@ fn own_config(request: &LaunchRequest) -> Value {
     config
 }
 
-/// Addresses, and the model that was named: one that is not in OpenCode's list would be refused.
+/// Addresses of providers that can be asked, for OpenCode would choose one that it is told of without a key; and the
+/// model that was named: one that is not in OpenCode's list would be refused.
 fn providers(request: &LaunchRequest) -> Value {
     let mut providers = Map::new();
     for provider in PROVIDERS {
         let base_url = request.credentials.get(provider.base_url).filter(|url| !url.trim().is_empty());
-        if let Some(url) = base_url {
+        let keyed = with_key(&request.credentials).any(|keyed| keyed.id == provider.id);
+        if let Some(url) = base_url.filter(|_| keyed || request.login.iter().any(|id| id == provider.id)) {
             providers.insert(provider.id.to_owned(), json!({ "options": { "baseURL": versioned(url) } }));
         }
     }
