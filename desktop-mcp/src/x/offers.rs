@@ -21,6 +21,8 @@ const FROM_CLIENT: u8 = 1;
 const START_OF_DATA: u8 = 4;
 /// Where the event is in a request to send it.
 const SENT: usize = 12;
+/// So much is kept that nobody has heard yet; the server keeps the rest.
+const UNHEARD: usize = 256;
 /// Set in the kind of events that programs send.
 const BY_PROGRAM: u8 = 0x80;
 
@@ -44,7 +46,7 @@ pub enum Said {
 /// Hears what is said for as long as it is there.
 #[derive(Debug)]
 pub struct Offers {
-    said: mpsc::UnboundedReceiver<Said>,
+    said: mpsc::Receiver<Said>,
     control: RustConnection,
     context: record::Context,
 }
@@ -65,7 +67,7 @@ impl Offers {
         let clients = [record::CS::ALL_CLIENTS.into()];
         let created = control.record_create_context(context, 0, &clients, &ranges).map_err(x_failed)?;
         created.check().map_err(x_failed)?;
-        let (sender, said) = mpsc::unbounded_channel();
+        let (sender, said) = mpsc::channel(UNHEARD);
         let (begun, has_begun) = std::sync::mpsc::channel();
         let thread = thread::Builder::new().name("x-offers".to_owned());
         let thread = thread.spawn(move || read(&display, context, &sender, &begun));
@@ -93,7 +95,7 @@ impl Drop for Offers {
 fn read(
     display: &Display,
     context: record::Context,
-    sender: &mpsc::UnboundedSender<Said>,
+    sender: &mpsc::Sender<Said>,
     begun: &std::sync::mpsc::Sender<()>,
 ) {
     let Ok(replies) = display.conn.record_enable_context(context) else { return };
@@ -104,7 +106,7 @@ fn read(
             FROM_CLIENT if !client_swapped => {
                 for said in requests(&data).filter_map(|request| understand(request, &display.atoms)) {
                     // Nobody listens any more, and soon the recording ends.
-                    let _ = sender.send(said);
+                    let _ = sender.blocking_send(said);
                 }
             }
             _ => {}
