@@ -96,8 +96,10 @@ let offers = 0;
 place.ondragover = e => { if (++offers > 2) e.preventDefault(); };
 place.ondrop = e => { e.preventDefault(); tell(['dropped', e.dataTransfer.getData('text/plain')]); };
 addEventListener('dragend', e => tell(['end', e.dataTransfer.dropEffect]));
+const shown = new Promise(done => new PerformanceObserver(list => list.getEntriesByName('first-contentful-paint').length && done())
+  .observe({ type: 'paint', buffered: true }));
 const painted = () => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
-async function ready() { await painted(); if (document.hasFocus() && innerHeight == screen.height) tell(['ready']); else setTimeout(ready, 20); }
+async function ready() { await shown; await painted(); if (document.hasFocus() && innerHeight == screen.height) tell(['ready']); else setTimeout(ready, 20); }
 addEventListener('load', ready);
 </script>"#;
 

@@ -37,9 +37,11 @@ for (const kind of ['keydown', 'keyup'])
   addEventListener(kind, e => { if (e.target.tagName == 'TEXTAREA') return;
     e.preventDefault(); tell([kind, e.key, held(e)]); }, true);
 addEventListener('input', e => tell(['input', e.target.value]), true);
-// Before something was painted the browser passes nothing on.
+// Before something of the page was shown the browser passes nothing on.
+const shown = new Promise(done => new PerformanceObserver(list => list.getEntriesByName('first-contentful-paint').length && done())
+  .observe({ type: 'paint', buffered: true }));
 const painted = () => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
-async function ready() { await painted(); if (document.hasFocus() && innerHeight == screen.height) tell(['ready']); else setTimeout(ready, 20); }
+async function ready() { await shown; await painted(); if (document.hasFocus() && innerHeight == screen.height) tell(['ready']); else setTimeout(ready, 20); }
 addEventListener('load', ready);
 if (location.hash == '#text') { document.body.append(document.createElement('textarea')); document.querySelector('textarea').focus(); }
 </script>"#;
