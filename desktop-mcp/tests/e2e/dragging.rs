@@ -48,7 +48,8 @@ impl Texts {
             stage.server.text("wait_for", shown).await;
         }
         stage.focus("Full").await;
-        stage.server.text("computer", json!({"action": "left_click", "coordinate": [100, 150]})).await;
+        // Elsewhere than the drag begins: a press so soon at the same place would be the second of a double click.
+        stage.server.text("computer", json!({"action": "left_click", "coordinate": [300, 400]})).await;
         stage.server.text("computer", json!({"action": "key", "text": "ctrl+a"})).await;
         Self { stage, from, to }
     }
