@@ -19,6 +19,7 @@ mod read;
 mod repository;
 mod secrets;
 mod settings;
+mod ssh;
 mod starter;
 mod status;
 mod transport;

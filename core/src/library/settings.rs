@@ -6,7 +6,8 @@ use sandboxed_domain::api::ApiError;
 
 const REMOTE: &str = "SANDBOXED_SH_LIBRARY_REMOTE";
 const BRANCH: &str = "SANDBOXED_SH_LIBRARY_BRANCH";
-const SSH_KEY: &str = "SANDBOXED_SH_LIBRARY_SSH_KEY";
+pub(super) const SSH_KEY: &str = "SANDBOXED_SH_LIBRARY_SSH_KEY";
+pub(super) const SSH_KNOWN_HOSTS: &str = "SANDBOXED_SH_LIBRARY_SSH_KNOWN_HOSTS";
 const TOKEN_FILE: &str = "SANDBOXED_SH_LIBRARY_TOKEN_FILE";
 const SECRETS_FILE: &str = "SANDBOXED_SH_LIBRARY_SECRETS_FILE";
 
@@ -19,6 +20,8 @@ pub struct LibrarySettings {
     pub branch: Option<String>,
     /// Private key for SSH.
     pub ssh_key: Option<PathBuf>,
+    /// File with the keys of hosts for SSH; none: the user's own.
+    pub known_hosts: Option<PathBuf>,
     /// File with the token for HTTPS; read anew at each use.
     pub token_file: Option<PathBuf>,
     /// File with secrets of MCP servers, one `NAME=value` a line.
@@ -45,6 +48,7 @@ impl LibrarySettings {
             remote: get(REMOTE),
             branch: get(BRANCH),
             ssh_key: path(SSH_KEY),
+            known_hosts: path(SSH_KNOWN_HOSTS),
             token_file: path(TOKEN_FILE),
             secrets_file: path(SECRETS_FILE).unwrap_or_else(|| data.join("library.env")),
         };
@@ -53,8 +57,8 @@ impl LibrarySettings {
     }
 
     /// Names of all settings, for those who pass them on.
-    pub fn names() -> [&'static str; 5] {
-        [REMOTE, BRANCH, SSH_KEY, TOKEN_FILE, SECRETS_FILE]
+    pub fn names() -> [&'static str; 6] {
+        [REMOTE, BRANCH, SSH_KEY, SSH_KNOWN_HOSTS, TOKEN_FILE, SECRETS_FILE]
     }
 
     fn check(&self) -> Result<(), ApiError> {
@@ -67,10 +71,14 @@ impl LibrarySettings {
         if self.branch.as_ref().is_some_and(|branch| !legal(branch) || branch.starts_with('-')) {
             return refuse(BRANCH, "not the name of a branch", "see `git check-ref-format --branch`");
         }
-        // It is handed to a shell by git, in quotes.
-        let plain = |path: &PathBuf| path.is_absolute() && !path.to_string_lossy().contains(['\'', '\n']);
-        if self.ssh_key.as_ref().is_some_and(|path| !plain(path)) {
-            return refuse(SSH_KEY, "not an absolute path without quotes", "name the private key's file");
+        // They are handed to a shell by git, in quotes; ssh itself reads `%`, `$` and `"` in them.
+        let plain = |path: &PathBuf| {
+            path.is_absolute() && !path.to_string_lossy().contains(['\'', '"', '%', '$', '\n'])
+        };
+        for (name, file) in [(SSH_KEY, &self.ssh_key), (SSH_KNOWN_HOSTS, &self.known_hosts)] {
+            if file.as_ref().is_some_and(|path| !plain(path)) {
+                return refuse(name, "not an absolute path without quotes, % and $", "name the file in full");
+            }
         }
         Ok(())
     }
@@ -151,7 +159,13 @@ mod tests {
 
     #[test]
     fn keys_and_branches_that_would_be_options_or_shell_are_refused() {
-        for (name, value) in [(BRANCH, "-x"), (BRANCH, "a..b"), (SSH_KEY, "key"), (SSH_KEY, "/k' -o x")] {
+        for (name, value) in [
+            (BRANCH, "-x"),
+            (BRANCH, "a..b"),
+            (SSH_KEY, "key"),
+            (SSH_KEY, "/k' -o x"),
+            (SSH_KNOWN_HOSTS, "/%h"),
+        ] {
             assert_eq!(parse(&[(name, value)]).unwrap_err().field.as_deref(), Some(name), "{value}");
         }
     }

@@ -3,7 +3,7 @@
 //! No secret is in an argument: a token goes as a header through the environment, to the remote's own address only.
 //! Hooks, helpers of the repository, submodules and other transports are off, and each call has an end.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
 use super::settings::LibrarySettings;
+use super::ssh;
 use super::status::REMOTE_REF;
 
 /// Most of what git says that is kept.
@@ -166,7 +167,7 @@ impl<'a> Transport<'a> {
             .env("GIT_ASKPASS", "")
             .env("SSH_ASKPASS", "");
         command.env("GIT_DIR", self.root.join(".git")).env("GIT_CONFIG_NOSYSTEM", "0");
-        command.env("GIT_SSH_COMMAND", ssh_command(self.settings.ssh_key.as_ref()));
+        command.env("GIT_SSH_COMMAND", ssh::command(self.settings));
         let mut settings: Vec<(String, String)> =
             SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         if let Some(file) = &self.settings.token_file {
@@ -204,42 +205,27 @@ impl<'a> Transport<'a> {
         let words = stderr.trim();
         let words = if words.is_empty() { format!("git ended with {status}") } else { words.to_owned() };
         let words = sandboxed_domain::policy::cut_middle(&words, 600);
-        ApiError::new(ErrorCode::GitFailed, format!("{doing}: {words}")).hint(self.hint())
+        ApiError::new(ErrorCode::GitFailed, format!("{doing}: {words}")).hint(self.hint(stderr))
     }
 
     /// What to look at, by the way to the remote. git's own words say too little where it may ask nobody.
-    fn hint(&self) -> String {
+    fn hint(&self, words: &str) -> String {
         let scheme = self.remote.split_once("://").map(|(scheme, _)| scheme);
-        match (scheme, &self.settings.token_file, &self.settings.ssh_key) {
-            (Some("http" | "https"), Some(file), _) => format!(
+        match (scheme, &self.settings.token_file) {
+            (Some("http" | "https"), Some(file)) => format!(
                 "look whether the token in {} still holds, and whether it may read and write this repository",
                 file.display()
             ),
-            (Some("http" | "https"), None, _) => {
+            (Some("http" | "https"), None) => {
                 "what is not open to all wants a token: put it alone into a file of mode 0600 and name that in \
                  SANDBOXED_SH_LIBRARY_TOKEN_FILE"
                     .to_owned()
             }
-            (Some("file"), ..) => "look whether it is there, and whether the daemon's user may read it".to_owned(),
-            (None, ..) if self.remote.starts_with('/') => {
-                "look whether it is there, and whether the daemon's user may read it".to_owned()
-            }
-            (_, _, Some(key)) => format!(
-                "look whether {} is a key of that account, and whether the host is in the known_hosts of the daemon's \
-                 user: ssh with this key once by hand shows it",
-                key.display()
-            ),
-            (_, _, None) => "the daemon asks with its own user's SSH agent, keys and known_hosts: ssh to the host once by \
-                             hand, or name a key in SANDBOXED_SH_LIBRARY_SSH_KEY"
-                .to_owned(),
+            (None, _) if !self.remote.starts_with('/') => ssh::hint(self.settings, self.remote, words),
+            (Some("ssh"), _) => ssh::hint(self.settings, self.remote, words),
+            _ => "look whether it is there, and whether the daemon's user may read it".to_owned(),
         }
     }
-}
-
-/// Hosts must be known, and nobody is asked for a passphrase.
-fn ssh_command(key: Option<&PathBuf>) -> String {
-    let key = key.map(|path| format!(" -i '{}' -o IdentitiesOnly=yes", path.display())).unwrap_or_default();
-    format!("ssh -o BatchMode=yes -o ConnectTimeout=10{key}")
 }
 
 fn read_token(path: &Path) -> Result<String, ApiError> {
@@ -277,16 +263,12 @@ impl Drop for Group {
 mod tests {
     use super::*;
 
-    fn settings() -> LibrarySettings {
-        LibrarySettings { ssh_key: Some("/k/id key".into()), ..LibrarySettings::default() }
-    }
-
     #[test]
     fn a_token_is_in_the_environment_for_its_remote_and_in_no_argument() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("token");
         std::fs::write(&file, "s3cret-token\n").unwrap();
-        let settings = LibrarySettings { token_file: Some(file), ..settings() };
+        let settings = LibrarySettings { token_file: Some(file), ..LibrarySettings::default() };
         let remote = "https://host/lib.git";
         let transport = Transport::new(&settings, remote, root.path());
         let command = transport.command(&["ls-remote", "--", remote, "HEAD"]).unwrap();
@@ -301,9 +283,6 @@ mod tests {
         let basic = STANDARD.encode("x-access-token:s3cret-token");
         assert_eq!(env.iter().filter(|(_, value)| value.contains(&basic)).count(), 1);
         assert!(env.iter().any(|(_, value)| value == "http.https://host/lib.git.extraHeader"));
-        assert!(
-            env.iter().any(|(name, value)| name == "GIT_SSH_COMMAND" && value.contains("-i '/k/id key'"))
-        );
         let ssh = Transport::new(&settings, "git@host:lib", root.path());
         assert!(ssh.authorization("s3cret").is_empty());
     }

@@ -5,12 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 
 use sandboxed_domain::api::{ApiError, ErrorCode};
 
-use crate::served::{HttpRemote, SshHost, TOKEN};
+use crate::served::{HttpRemote, TOKEN};
 use crate::shelf::{Remote, commit, write};
 use crate::support::Daemon;
 
 /// Brings in, changes, commits and pushes.
-async fn both_ways(daemon: &Daemon, remote: &Remote) {
+pub async fn both_ways(daemon: &Daemon, remote: &Remote) {
     let client = daemon.client();
     let answer = client.sync_library().await.unwrap();
     assert_eq!((answer.updated, answer.status.behind), (true, 0));
@@ -23,7 +23,7 @@ async fn both_ways(daemon: &Daemon, remote: &Remote) {
 }
 
 /// A sync that fails, and that the status tells of; whatever was said of it, the daemon's log included.
-async fn refused(daemon: &Daemon) -> (ApiError, String) {
+pub async fn refused(daemon: &Daemon) -> (ApiError, String) {
     let client = daemon.client();
     let error = client.sync_library().await.unwrap_err();
     assert_eq!(error.code, ErrorCode::GitFailed, "{error:?}");
@@ -76,39 +76,4 @@ async fn without_the_right_token_the_error_says_what_to_do_and_no_token() {
     }
     assert!(served.answers().iter().all(|answer| answer.starts_with("401")), "{:?}", served.answers());
     drop(served);
-}
-
-#[tokio::test]
-async fn a_remote_over_ssh_is_read_and_written_with_its_key_to_a_host_that_is_known() {
-    let remote = Remote::with(&[("rules/a.md", "theirs\n")]);
-    let host = SshHost::new(remote.root().join("bin"));
-    let address = format!("git@host.test:{}", remote.path().display());
-    let (path, right, wrong) = (host.path(), host.key("right"), host.key("wrong"));
-    let set = |address, key| {
-        [
-            ("PATH", path.as_str()),
-            ("SANDBOXED_SH_LIBRARY_REMOTE", address),
-            ("SANDBOXED_SH_LIBRARY_SSH_KEY", key),
-        ]
-    };
-    let daemon = Daemon::start_with(&set(&address, &right)).await;
-    both_ways(&daemon, &remote).await;
-    daemon.finish().await;
-    let calls = host.calls();
-    for call in calls.lines() {
-        assert!(call.contains("BatchMode=yes") && call.contains("IdentitiesOnly=yes"), "{call}");
-        assert!(!call.contains("StrictHostKeyChecking"), "a host must be known: {call}");
-    }
-    assert!(calls.contains("git-receive-pack"), "{calls}");
-
-    let daemon = Daemon::start_with(&set(&address, &wrong)).await;
-    let (error, all) = refused(&daemon).await;
-    assert!(error.message.contains("Permission denied"), "{error:?}");
-    assert!(error.hint.contains(&wrong) && !all.contains("s3cret"), "{error:?}");
-    daemon.finish().await;
-    let stranger = format!("git@stranger.test:{}", remote.path().display());
-    let daemon = Daemon::start_with(&set(&stranger, &right)).await;
-    let (error, _) = refused(&daemon).await;
-    assert!(error.hint.contains("known_hosts"), "{error:?}");
-    daemon.finish().await;
 }

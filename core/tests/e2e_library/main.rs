@@ -16,4 +16,6 @@ mod places;
 mod remotes;
 mod served;
 mod shelf;
+mod ssh;
+mod sshd;
 mod states;

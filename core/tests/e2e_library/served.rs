@@ -1,7 +1,6 @@
-//! A remote behind a door: git's own HTTP service that wants a token, and a stand-in for `ssh` that wants a key.
+//! A remote behind a door: git's own HTTP service that wants a token.
 
 use std::net::Ipv4Addr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -124,62 +123,4 @@ async fn backend(
         };
     }
     response.body(Body::from(said[end + 4..].to_vec())).unwrap()
-}
-
-/// A stand-in for `ssh`, for the daemon's `PATH`: it lets in whoever comes with the one key, to a host that is known,
-/// and runs what is asked on this machine. What it was called with lies beside it.
-pub struct SshHost {
-    folder: PathBuf,
-}
-
-impl SshHost {
-    pub fn new(folder: PathBuf) -> Self {
-        std::fs::create_dir_all(&folder).unwrap();
-        let script = format!(
-            r#"#!/bin/sh
-printf '%s\n' "$*" >> '{0}/calls'
-key= host=
-while [ $# -gt 0 ]; do
-    case $1 in
-        -i) key=$2; shift 2 ;;
-        -o|-p) shift 2 ;;
-        -*) shift ;;
-        *) host=$1; shift; break ;;
-    esac
-done
-if [ "$host" = git@stranger.test ]; then
-    echo 'Host key verification failed.' >&2
-    exit 255
-fi
-if ! cmp -s "$key" '{0}/authorized'; then
-    echo "$host: Permission denied (publickey)." >&2
-    exit 255
-fi
-exec sh -c "$*"
-"#,
-            folder.display()
-        );
-        let program = folder.join("ssh");
-        std::fs::write(&program, script).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        std::fs::write(folder.join("authorized"), "the right key\n").unwrap();
-        std::fs::write(folder.join("right"), "the right key\n").unwrap();
-        std::fs::write(folder.join("wrong"), "another key with s3cret\n").unwrap();
-        Self { folder }
-    }
-
-    /// The `PATH` with it.
-    pub fn path(&self) -> String {
-        format!("{}:{}", self.folder.display(), std::env::var("PATH").unwrap())
-    }
-
-    /// A key by its name, `right` or `wrong`.
-    pub fn key(&self, name: &str) -> String {
-        self.folder.join(name).display().to_string()
-    }
-
-    /// The arguments of each call so far.
-    pub fn calls(&self) -> String {
-        std::fs::read_to_string(self.folder.join("calls")).unwrap_or_default()
-    }
 }
