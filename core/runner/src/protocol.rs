@@ -232,7 +232,7 @@ pub struct ExitRecord {
     pub reason: Option<String>,
     /// Unix time of the start in milliseconds.
     pub started_at_ms: u64,
-    /// Unix time of the end in milliseconds.
+    /// Unix time of the end in milliseconds: that of the start and how long it ran, whoever sets the clock meanwhile.
     pub ended_at_ms: u64,
     /// Length of stdout when everything of the run was gone. The output is not synced: after a power loss a file may be
     /// shorter than this says.

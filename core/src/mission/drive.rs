@@ -101,7 +101,7 @@ pub(super) async fn drive(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Re
             tracing::warn!(mission = %actor.id, %error, "its login is not followed");
         }
     }
-    let quiet = Quiet::of(&shared.store, &run).await?;
+    let quiet = Quiet::of(&shared.store, &run, directory.join(STDERR_FILE)).await?;
     let workspace = row.workspace_id.to_string();
     let workspace = shared.store.read(move |c| store::find_workspace(c, &workspace)).await?;
     let disk = workspace.and_then(|workspace| shared.workspaces.disk(&workspace));
@@ -141,8 +141,15 @@ fn deadline(row: &MissionRow, run: &RunRow) -> Option<tokio::time::Instant> {
         (None, RunKind::Verify) => LONGEST_CHECK,
         (None, RunKind::Turn) => return None,
     };
-    let spent = (Utc::now() - run.started_at).to_std().unwrap_or_default();
-    Some(tokio::time::Instant::now() + longest.saturating_sub(spent))
+    Some(tokio::time::Instant::now() + longest.saturating_sub(spent(run)))
+}
+
+/// How long a run has run, over the lives of daemons. By the wall clock, which may have been set, only where nothing
+/// else is known: for runs of older versions.
+fn spent(run: &RunRow) -> Duration {
+    let known = store::clocks_now().zip(run.clocks.as_ref());
+    let spent = known.and_then(|(now, begun)| now.since(begun));
+    spent.unwrap_or_else(|| (Utc::now() - run.started_at).to_std().unwrap_or_default())
 }
 
 fn lost(directory: &std::path::Path, why: &str) -> ApiError {
@@ -364,7 +371,7 @@ impl Drive<'_, '_> {
         if self.stalls_at.is_none_or(|at| now < at) {
             return Ok(());
         }
-        self.quiet.saw_file(&self.directory.join(STDERR_FILE));
+        self.quiet.look_at_words();
         self.stalls_at = self.quiet.due(settings, row, runs);
         if self.stalls_at.is_none_or(|at| now < at) {
             return Ok(());

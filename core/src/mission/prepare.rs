@@ -430,6 +430,7 @@ async fn write_run(
                 idle: true,
                 exit: None,
                 started_at: Utc::now(),
+                clocks: store::clocks_now(),
             };
             store::save_run(tx, &run)
         })

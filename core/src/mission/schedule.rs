@@ -54,10 +54,25 @@ impl Missions {
         let max = self.shared.settings.max_parallel;
         let settings = self.shared.settings.credentials.clone();
         let keys = blocking(move || keys::keys(&settings)).await?;
-        let granted = self.shared.store.write(move |tx| grant(tx, max, &keys, Utc::now())).await?;
+        let granted = self.shared.store.write(move |tx| {
+            follow_clocks(tx)?;
+            grant(tx, max, &keys, Utc::now())
+        });
+        let granted = granted.await?;
         granted.missions.into_iter().for_each(|id| self.spawn(id));
         Ok(granted.next)
     }
+}
+
+/// What waits for a time keeps its length when the clock was set back.
+pub(super) fn follow_clocks(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    if let Some(back) = store::follow_clocks(tx)? {
+        tracing::warn!(
+            seconds = back.num_seconds(),
+            "the clock was set back; what waits for a time moves with it"
+        );
+    }
+    Ok(())
 }
 
 fn grant(

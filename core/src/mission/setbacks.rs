@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::actor::{Actor, StepError};
 use super::keys::{self, Keyed, ring_of};
 use super::manager::{attention, one_line};
+use super::schedule::follow_clocks;
 use crate::store::{self, MissionRow, RunRow, StoreError, Tx};
 
 /// What a mission that goes on is told of a limit.
@@ -30,6 +31,8 @@ pub(super) async fn wait_instead(
     }
     let patience = actor.shared.settings.patience;
     let before = (row.setbacks.parks, row.setbacks.retries);
+    // Those that wait already have their times from the clock as it was.
+    actor.shared.store.write(follow_clocks).await?;
     match sequel(class, before, patience, Utc::now(), chance()) {
         Sequel::End => Ok(false),
         Sequel::Park { until } => {

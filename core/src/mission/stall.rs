@@ -5,10 +5,10 @@
 //! limit of its own. What a new daemon has not seen it does not count: its clock begins with it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
-use sandboxed_domain::harness::HarnessEvent;
+use sandboxed_domain::harness::{FileStamp, HarnessEvent};
 use sandboxed_domain::mission::MissionStatus;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -23,15 +23,22 @@ const NAMED: usize = 8;
 /// See the module.
 pub(super) struct Quiet {
     since: Instant,
+    /// What the harness prints for people.
+    words: PathBuf,
+    /// When that file was last looked at, and how it was.
+    looked: Instant,
+    seen: Option<FileStamp>,
     tools: BTreeSet<String>,
 }
 
 impl Quiet {
     /// The clock of a run that is followed from now on, knowing the tools that are at work.
-    pub async fn of(store: &Store, run: &RunRow) -> Result<Self, StoreError> {
-        let (mission, started) = (run.mission_id, run.started_at);
-        let tools = store.read(move |c| store::open_tools(c, mission, started)).await?;
-        Ok(Self { since: Instant::now(), tools })
+    pub async fn of(store: &Store, run: &RunRow, words: PathBuf) -> Result<Self, StoreError> {
+        let mission = run.mission_id;
+        let tools = store.read(move |c| store::open_tools(c, mission)).await?;
+        let now = Instant::now();
+        let seen = std::fs::metadata(&words).ok().map(|found| store::stamp_of(&found));
+        Ok(Self { since: now, words, looked: now, seen, tools })
     }
 
     /// It said something.
@@ -56,14 +63,19 @@ impl Quiet {
         Some(self.since + settings.stall(&row.backend, !self.tools.is_empty())?)
     }
 
-    /// Moves the clock to the last time that a file grew: what is printed for people is a sign of life too.
-    pub fn saw_file(&mut self, path: &Path) {
-        let age = |path: &Path| {
-            SystemTime::now().duration_since(std::fs::metadata(path).ok()?.modified().ok()?).ok()
-        };
-        if let Some(at) = age(path).and_then(|age| Instant::now().checked_sub(age)) {
-            self.since = self.since.max(at);
+    /// Moves the clock to the last time that a file grew: what is printed for people is a sign of life too. When that
+    /// was is the wall clock's word, where it can be: not before the last look. Otherwise the clock was set, and it
+    /// counts from now.
+    pub fn look_at_words(&mut self) {
+        let Ok(found) = std::fs::metadata(&self.words) else { return };
+        let (now, stamp) = (Instant::now(), store::stamp_of(&found));
+        let before = std::mem::replace(&mut self.looked, now);
+        if self.seen.replace(stamp) == Some(stamp) || found.len() == 0 {
+            return;
         }
+        let age = found.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+        let told = age.and_then(|age| now.checked_sub(age)).filter(|at| *at >= before);
+        self.since = self.since.max(told.unwrap_or(now));
     }
 
     /// What speaks for a stall, in one line.

@@ -40,6 +40,7 @@ pub(super) async fn plan_check(
         idle: true,
         exit: None,
         started_at: Utc::now(),
+        clocks: store::clocks_now(),
     };
     actor
         .update(move |tx, row| {

@@ -84,21 +84,19 @@ pub fn query_events(connection: &Connection, query: &EventQuery) -> Result<Vec<E
 const FILTER: &str = "WHERE (?1 IS NULL OR mission_id = ?1) AND sequence > ?2 \
     AND (?3 = '[]' OR type IN (SELECT value FROM json_each(?3)))";
 
-/// Tool calls of the mission's current turn that have no result yet; `since` is when its run began.
+/// Tool calls of the mission's current turn that have no result yet. Its run began after it was last prepared.
 ///
 /// # Errors
 /// SQLite's.
-pub fn open_tools(
-    connection: &Connection,
-    mission: Uuid,
-    since: DateTime<Utc>,
-) -> Result<BTreeSet<String>, StoreError> {
+pub fn open_tools(connection: &Connection, mission: Uuid) -> Result<BTreeSet<String>, StoreError> {
     // A turn ends with its usage.
     let mut statement = connection.prepare_cached(
-        "SELECT type, data ->> 'tool_call_id' FROM events WHERE mission_id = ?1 AND timestamp >= ?2 \
-         AND type IN ('tool_call', 'tool_result', 'usage') ORDER BY sequence",
+        "SELECT type, data ->> 'tool_call_id' FROM events WHERE mission_id = ?1 \
+         AND type IN ('tool_call', 'tool_result', 'usage') AND sequence > (SELECT coalesce(max(sequence), 0) \
+         FROM events WHERE mission_id = ?1 AND type = 'mission_status_changed' AND data ->> 'status' = 'preparing') \
+         ORDER BY sequence",
     )?;
-    let rows = statement.query_map(params![mission.to_string(), stamp(since)], |row| {
+    let rows = statement.query_map([mission.to_string()], |row| {
         Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?.unwrap_or_default()))
     })?;
     let mut open = BTreeSet::new();

@@ -1,4 +1,5 @@
-//! What waits for a time: limits of keys, and missions that are parked, held or to be tried again.
+//! What waits for a time: limits of keys, and missions that are parked, held or to be tried again. The oldest come
+//! first: by the row's number, as the clock may have been set since.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -42,7 +43,7 @@ pub fn unheld(connection: &Connection, backend: &str) -> Result<Vec<MissionRow>,
     select_missions(
         connection,
         "status = 'pending' AND backend = ?1 AND not_before IS NULL \
-         AND coalesce(setbacks ->> 'at_once', 0) = 0 ORDER BY created_at, id",
+         AND coalesce(setbacks ->> 'at_once', 0) = 0 ORDER BY rowid",
         [backend],
     )
 }
@@ -62,7 +63,7 @@ pub fn due(
         connection,
         "status IN (?1, ?2) AND not_before IS NOT NULL AND (not_before <= ?3 \
          OR setbacks ->> 'key' IS NOT NULL AND (backend IN (SELECT value FROM json_each(?4)) \
-         OR setbacks ->> 'key' NOT IN (SELECT value FROM json_each(?5)))) ORDER BY created_at, id",
+         OR setbacks ->> 'key' NOT IN (SELECT value FROM json_each(?5)))) ORDER BY rowid",
         params![
             MissionStatus::Pending.as_str(),
             MissionStatus::RateLimited.as_str(),
@@ -91,9 +92,5 @@ pub fn next_due(connection: &Connection) -> Result<Option<DateTime<Utc>>, StoreE
 /// # Errors
 /// SQLite's.
 pub fn grantable(connection: &Connection, free: u32) -> Result<Vec<MissionRow>, StoreError> {
-    select_missions(
-        connection,
-        "status = 'pending' AND not_before IS NULL ORDER BY created_at, id LIMIT ?1",
-        [free],
-    )
+    select_missions(connection, "status = 'pending' AND not_before IS NULL ORDER BY rowid LIMIT ?1", [free])
 }

@@ -5,6 +5,7 @@
 
 mod attention;
 mod blocking;
+mod clocks;
 mod counts;
 mod events;
 mod files;
@@ -22,6 +23,7 @@ mod writer;
 
 pub use attention::*;
 pub use blocking::*;
+pub use clocks::*;
 pub use counts::*;
 pub use events::*;
 pub use files::*;

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sandbox_runner::protocol::ExitRecord;
+use sandboxed_domain::mission::Clocks;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -66,6 +67,8 @@ pub struct RunRow {
     pub idle: bool,
     pub exit: Option<ExitRecord>,
     pub started_at: DateTime<Utc>,
+    /// The same by both clocks; absent in rows of older versions.
+    pub clocks: Option<Clocks>,
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<RunRow> {
@@ -93,11 +96,16 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RunRow> {
             .transpose()
             .map_err(|e| bad(11, e))?,
         started_at: parse_stamp(&row.get::<_, String>(12)?),
+        clocks: row
+            .get::<_, Option<String>>(13)?
+            .map(|text| serde_json::from_str(&text))
+            .transpose()
+            .map_err(|e| bad(13, e))?,
     })
 }
 
 const COLUMNS: &str = "id, mission_id, attempt, kind, state, plan, offset, stored_bytes, stdin_planned, \
-    stdin_closed, idle, exit, started_at";
+    stdin_closed, idle, exit, started_at, clocks";
 
 /// Writes the whole row, new or changed.
 ///
@@ -110,7 +118,7 @@ pub fn save_run(tx: &Tx<'_>, run: &RunRow) -> Result<(), StoreError> {
         RunPhase::Ended => "ended",
     };
     let sql = format!(
-        "INSERT INTO runs ({COLUMNS}, ended_at) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14) \
+        "INSERT INTO runs ({COLUMNS}, ended_at) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15) \
          ON CONFLICT (id) DO UPDATE SET state = excluded.state, offset = excluded.offset, \
          stored_bytes = excluded.stored_bytes, stdin_planned = excluded.stdin_planned, \
          stdin_closed = excluded.stdin_closed, idle = excluded.idle, exit = excluded.exit, ended_at = excluded.ended_at"
@@ -129,6 +137,7 @@ pub fn save_run(tx: &Tx<'_>, run: &RunRow) -> Result<(), StoreError> {
         run.idle,
         run.exit.as_ref().map(serde_json::to_string).transpose()?,
         stamp(run.started_at),
+        run.clocks.as_ref().map(serde_json::to_string).transpose()?,
         run.exit.as_ref().map(|_| stamp(Utc::now())),
     ])?;
     Ok(())
@@ -141,7 +150,7 @@ pub fn save_run(tx: &Tx<'_>, run: &RunRow) -> Result<(), StoreError> {
 pub fn latest_run(connection: &Connection, mission: Uuid) -> Result<Option<RunRow>, StoreError> {
     Ok(connection
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM runs WHERE mission_id = ?1 ORDER BY attempt DESC, started_at DESC, rowid DESC LIMIT 1"
+            "SELECT {COLUMNS} FROM runs WHERE mission_id = ?1 ORDER BY attempt DESC, rowid DESC LIMIT 1"
         ))?
         .query_row([mission.to_string()], read)
         .optional()?)

@@ -113,6 +113,9 @@ ALTER TABLE written_files ADD COLUMN size INTEGER;
 ALTER TABLE written_files ADD COLUMN modified_ns INTEGER;
 ALTER TABLE written_files ADD COLUMN changed_ns INTEGER;
 "#,
+    r#"
+ALTER TABLE runs ADD COLUMN clocks TEXT;
+"#,
 ];
 
 /// Checks the file, sets the connection up and migrates.

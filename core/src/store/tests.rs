@@ -212,6 +212,7 @@ async fn promised_stdin_is_kept_until_it_is_confirmed() {
         idle: true,
         exit: None,
         started_at: chrono::Utc::now(),
+        clocks: None,
     };
     let id = run.id;
     let pending = store

@@ -9,6 +9,7 @@ mod agents;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod clocks;
 mod files;
 mod installing;
 mod keys;

@@ -1,5 +1,6 @@
 //! The life of a mission, and how its end is judged.
 
+mod clocks;
 mod cursor;
 mod outcome;
 mod record;
@@ -7,6 +8,7 @@ mod setback;
 mod status;
 mod verdict;
 
+pub use clocks::*;
 pub use cursor::*;
 pub use outcome::*;
 pub use record::*;
