@@ -31,4 +31,4 @@ pub mod socket;
 mod spawn;
 mod stdin;
 mod supervisor;
-mod terminal;
+pub mod terminal;

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, stdin};
 
 use sandboxed_client::Client;
-use sandboxed_domain::api::ApiError;
+use sandboxed_domain::api::{ApiError, ErrorCode};
 
 use super::out;
 
@@ -12,23 +12,26 @@ use super::out;
 /// # Errors
 /// The daemon's: without a yes it refuses, and names what would be lost.
 pub(super) async fn run(client: &Client, workspace: &str, yes: bool) -> Result<(), ApiError> {
-    let sure = yes || agreed(client, workspace).await?;
-    match sure {
-        true => client.destroy_workspace(workspace).await?,
-        false => client.delete_workspace(workspace).await?,
+    match if yes { Some(true) } else { agreed(client, workspace).await? } {
+        Some(true) => client.destroy_workspace(workspace).await?,
+        Some(false) => {
+            return Err(ApiError::new(ErrorCode::WrongState, "not destroyed: the answer was not yes")
+                .hint("nothing was touched"));
+        }
+        None => client.delete_workspace(workspace).await?,
     }
     out::say(&format!("workspace {workspace} and its files deleted"));
     Ok(())
 }
 
-/// Shows what would be lost and asks, where somebody is there to answer.
-async fn agreed(client: &Client, workspace: &str) -> Result<bool, ApiError> {
+/// Shows what would be lost and asks, where somebody is there to answer and something would be.
+async fn agreed(client: &Client, workspace: &str) -> Result<Option<bool>, ApiError> {
     if !stdin().is_terminal() {
-        return Ok(false);
+        return Ok(None);
     }
     let losses = client.workspace_losses(workspace).await?;
     if losses.is_empty() {
-        return Ok(false);
+        return Ok(None);
     }
     out::say(&format!("destroying {workspace} loses what is nowhere else:"));
     for line in losses.lines() {
@@ -40,5 +43,5 @@ async fn agreed(client: &Client, workspace: &str) -> Result<bool, ApiError> {
         stdin().read_line(&mut answer).map(|_| answer)
     });
     let answer = answer.await.ok().and_then(Result::ok).unwrap_or_default();
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    Ok(Some(matches!(answer.trim(), "y" | "Y" | "yes")))
 }

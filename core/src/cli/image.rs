@@ -31,11 +31,35 @@ pub(super) async fn build(client: &Client, workspace: &str) -> Result<WorkspaceV
 /// # Errors
 /// The build's.
 pub(super) async fn ensure(client: &Client, workspace: &str) -> Result<(), ApiError> {
-    let view = client.workspace(workspace).await?;
-    if view.kind == WorkspaceKind::Container && view.image.is_none() {
+    if lacks_image(client, workspace).await? {
         build(client, workspace).await?;
     }
     Ok(())
+}
+
+/// The same for a command whose output somebody may want alone: without a terminal there is one line.
+///
+/// # Errors
+/// The build's.
+pub(super) async fn ensure_quietly(client: &Client, workspace: &str) -> Result<(), ApiError> {
+    if std::io::stderr().is_terminal() {
+        return ensure(client, workspace).await;
+    }
+    if lacks_image(client, workspace).await? {
+        let mut said = false;
+        let tell = |_| {
+            if !std::mem::replace(&mut said, true) {
+                out::say(&format!("making the image of {workspace} first, which takes a few minutes"));
+            }
+        };
+        client.build_workspace(workspace, tell).await?;
+    }
+    Ok(())
+}
+
+async fn lacks_image(client: &Client, workspace: &str) -> Result<bool, ApiError> {
+    let view = client.workspace(workspace).await?;
+    Ok(view.kind == WorkspaceKind::Container && view.image.is_none())
 }
 
 /// Where bars go, if this process has a terminal for them.

@@ -4,7 +4,7 @@ use std::path::absolute;
 
 use sandboxed_domain::api::{
     ApiError, ApplyParams, BuildState, CreateWorkspaceParams, ExecParams, ExecResponse, LayerChange,
-    LayerChangeKind, Limits, NetworkMode, SandboxState, WorkspaceKind, WorkspaceView,
+    LayerChangeKind, Limits, NetworkMode, SandboxState, WorkspaceKind, WorkspaceUsage, WorkspaceView,
 };
 
 use super::args::{NetworkArg, WorkspaceCreateArgs, WorkspaceExecArgs, WorkspaceVerb};
@@ -102,6 +102,7 @@ fn params(args: &WorkspaceCreateArgs) -> Result<CreateWorkspaceParams, ApiError>
 
 async fn exec(args: WorkspaceExecArgs) -> Outcome {
     let client = daemon::connect().await?;
+    image::ensure_quietly(&client, &args.workspace).await?;
     let params = ExecParams { argv: args.argv, cwd: args.cwd, timeout_seconds: Some(args.timeout) };
     let answer = client.exec(&args.workspace, &params).await?;
     if args.json.json {
@@ -182,6 +183,16 @@ fn disk(view: &WorkspaceView) -> String {
     view.limits.disk_bytes.map_or_else(|| used.clone(), |most| format!("{used} of {}", size(most)))
 }
 
+/// Those of each run, where they are not the platform's own.
+fn limits(limits: &Limits) -> String {
+    let memory = limits.memory_bytes.filter(|most| *most > 0).map(|most| format!("{} of memory", size(most)));
+    let cpu = limits.cpu_millis.filter(|most| *most > 0);
+    let cpu = cpu.map(|most| format!("{}.{:03} of a core", most / 1000, most % 1000));
+    let pids = limits.pids.filter(|most| *most > 0).map(|most| format!("{most} processes"));
+    let all: Vec<_> = [memory, cpu, pids].into_iter().flatten().collect();
+    if all.is_empty() { dash() } else { format!("{} for each run", all.join(", ")) }
+}
+
 fn network(view: &WorkspaceView) -> String {
     let word = serde_json::to_value(view.network).ok().and_then(|word| Some(word.as_str()?.to_owned()));
     [word.unwrap_or_default(), view.allow_hosts.join(" ")].join(" ").trim_end().to_owned()
@@ -210,7 +221,10 @@ fn show(view: &WorkspaceView, format: Format) -> Result<(), ApiError> {
         return out::json(view);
     }
     let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
-    let used = view.usage.unwrap_or_default();
+    let used = |show: fn(&WorkspaceUsage) -> String| view.usage.as_ref().map_or_else(dash, show);
+    let memory = |used: &WorkspaceUsage| {
+        format!("{}, {} at its peak", size(used.memory_bytes), size(used.memory_peak_bytes))
+    };
     let fill = view.inbox_use;
     let rows = [
         ("name", view.name.clone()),
@@ -222,9 +236,10 @@ fn show(view: &WorkspaceView, format: Format) -> Result<(), ApiError> {
         ("template", or_dash(view.template.as_deref())),
         ("image", or_dash(view.image.as_deref())),
         ("network", network(view)),
-        ("memory", format!("{}, at most {}", size(used.memory_bytes), size(used.memory_peak_bytes))),
-        ("cpu", seconds(used.cpu_ms)),
-        ("processes", used.pids.to_string()),
+        ("memory", used(memory)),
+        ("cpu", used(|used| seconds(used.cpu_ms))),
+        ("processes", used(|used| used.pids.to_string())),
+        ("limits", limits(&view.limits)),
         ("disk", disk(view)),
         ("inbox", format!("{}, {} of {}", view.inbox, size(fill.used_bytes), size(fill.quota_bytes))),
         ("binds", view.binds.join(" ")),

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::raw::Http;
 use crate::support::{Daemon, git, ids, script};
+use crate::terminal::AtTerminal;
 
 /// `workspace destroy` with nobody at a terminal.
 fn destroy(daemon: &Daemon, arguments: &[&str]) -> Output {
@@ -110,5 +111,30 @@ async fn a_workspace_that_holds_nothing_of_its_own_goes_without_a_word() {
     assert!(destroy(&daemon, &["one"]).status.success());
     assert_eq!(destroy(&daemon, &["one"]).status.code(), Some(3));
     assert_eq!(destroy(&daemon, &["host", "--yes"]).status.code(), Some(4));
+    daemon.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_terminal_it_names_what_goes_and_only_a_yes_goes_on() {
+    let daemon = Daemon::start().await;
+    let http = Http::new(daemon.settings());
+    let view = http.post("/api/workspaces", json!({"name": "one"})).await.ok();
+    let letter = Path::new(view["inbox"].as_str().unwrap()).join("letter");
+    fs::write(&letter, "dear worker").unwrap();
+    for no in ["\n", "n\n", "yesterday\n", "\u{4}"] {
+        let mut asked = AtTerminal::run(&daemon, &["workspace", "destroy", "one"]);
+        let shown = asked.shows("[y/N] ").await;
+        assert!(shown.contains("inbox") && shown.contains("loses what is nowhere else"), "{shown}");
+        asked.type_in(no);
+        let (code, data, shown) = asked.ends().await;
+        assert_eq!((code, data.as_str()), (Some(4), ""), "{no:?}: {shown}");
+        assert!(shown.contains("nothing was touched") && letter.exists(), "{shown}");
+    }
+    let mut asked = AtTerminal::run(&daemon, &["workspace", "destroy", "one"]);
+    asked.shows("[y/N] ").await;
+    asked.type_in("y\n");
+    let (code, data, shown) = asked.ends().await;
+    assert_eq!((code, data.as_str()), (Some(0), ""), "{shown}");
+    assert!(shown.contains("deleted") && !letter.exists(), "{shown}");
     daemon.finish().await;
 }

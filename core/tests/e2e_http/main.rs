@@ -8,6 +8,8 @@ mod destroying;
 #[cfg(test)]
 mod doors;
 #[cfg(test)]
+mod images;
+#[cfg(test)]
 mod missions;
 #[cfg(test)]
 #[path = "../raw/mod.rs"]
@@ -21,5 +23,7 @@ mod stream;
 #[cfg(test)]
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(test)]
+mod terminal;
 #[cfg(test)]
 mod workspaces;
