@@ -20,19 +20,23 @@ fn configured(repo: &Repository) -> bool {
     let set = |key: &str, harmless: &[&str]| {
         config.get_str(key).is_ok_and(|value| !harmless.iter().any(|h| value.eq_ignore_ascii_case(h)))
     };
-    let own: PathBuf = repo.commondir().join("info/attributes");
-    let xdg = std::env::var_os("XDG_CONFIG_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".config")))
-        .map(|dir| dir.join("git/attributes"));
     set("core.autocrlf", &["false", "no", "off", "0", "input"])
         || set("core.eol", &["lf", "native"])
         || set("core.symlinks", &["true", "yes", "on", "1"])
         || config.get_entry("core.attributesfile").is_ok()
-        || [Some(own), xdg, Some("/etc/gitattributes".into())]
-            .into_iter()
-            .flatten()
-            .any(|path| file_has_meaning(&path))
+        || files(repo).iter().any(|path| file_has_meaning(path))
+}
+
+/// Files of attributes that are not in the tree: the repository's, the user's and the machine's.
+pub(super) fn files(repo: &Repository) -> Vec<PathBuf> {
+    let own = repo.commondir().join("info/attributes");
+    let named = repo.config().and_then(|config| config.get_path("core.attributesfile")).ok();
+    let xdg = std::env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".config")))
+        .map(|dir| dir.join("git/attributes"));
+    let machine = Some("/etc/gitattributes".into());
+    [Some(own), named.or(xdg), machine].into_iter().flatten().collect()
 }
 
 fn file_has_meaning(path: &Path) -> bool {

@@ -2,7 +2,11 @@
 //! and contents that Git LFS keeps elsewhere. Both are left as plain git without their programs leaves them, because
 //! nothing of a repository is run: empty directories, and pointers. Whoever works there is told.
 
-use git2::{ObjectType, Oid, Repository, Tree, TreeWalkMode, TreeWalkResult};
+use std::path::{Path, PathBuf};
+
+use git2::{Index, IndexEntry, Oid, Repository};
+
+use super::attributes;
 
 /// Paths that are named; the rest is counted.
 const NAMED: usize = 5;
@@ -11,6 +15,9 @@ const POINTER_BYTES: usize = 1024;
 const POINTER_BEGINS: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
 /// A bigger file of attributes is not looked at.
 const ATTRIBUTES_BYTES: usize = 1 << 20;
+
+/// The mode of another repository's commit.
+const SUBMODULE: u32 = 0o160_000;
 
 /// Some paths, and how many there are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,38 +60,43 @@ impl Lacking {
     }
 }
 
-/// Looks through a commit's tree, but only where files at its top (`.gitmodules`, `.gitattributes`) say that there may
-/// be something.
-pub(super) fn lacking(repo: &Repository, commit: Oid) -> Result<Lacking, git2::Error> {
-    let tree = repo.find_commit(commit)?.tree()?;
-    let submodules = tree.get_name(".gitmodules").is_some();
-    let lfs = uses_lfs(repo, &tree);
+/// Looks through the index of a worktree that was just made: it has every path, and how large each file is.
+pub(super) fn lacking(repo: &Repository, index: &Path) -> Result<Lacking, git2::Error> {
+    let index = Index::open(index)?;
     let mut found = Lacking::default();
-    if !submodules && !lfs {
-        return Ok(found);
-    }
-    tree.walk(TreeWalkMode::PreOrder, |directory, entry| {
-        let path = || format!("{directory}{}", String::from_utf8_lossy(entry.name_bytes()));
-        match entry.kind() {
-            Some(ObjectType::Commit) => found.submodules.add(path()),
-            Some(ObjectType::Blob) if lfs && is_pointer(repo, entry.id()) => found.lfs.add(path()),
-            _ => {}
+    let lfs = uses_lfs(repo, &index);
+    for entry in index.iter() {
+        let path = || String::from_utf8_lossy(&entry.path).into_owned();
+        if entry.mode == SUBMODULE {
+            found.submodules.add(path());
+        } else if lfs && entry.file_size as usize <= POINTER_BYTES && is_pointer(repo, entry.id) {
+            found.lfs.add(path());
         }
-        TreeWalkResult::Ok
-    })?;
+    }
     Ok(found)
 }
 
-fn uses_lfs(repo: &Repository, tree: &Tree<'_>) -> bool {
-    let Some(entry) = tree.get_name(".gitattributes") else { return false };
-    let Ok(blob) = repo.find_blob(entry.id()) else { return false };
-    blob.size() <= ATTRIBUTES_BYTES && String::from_utf8_lossy(blob.content()).contains("filter=lfs")
+/// Whether attributes speak of Git LFS: those of the tree, in whichever directory, of the repository, or of the machine.
+fn uses_lfs(repo: &Repository, index: &Index) -> bool {
+    let of_tree = |entry: &IndexEntry| {
+        let blob = || repo.find_blob(entry.id).ok().filter(|blob| blob.size() <= ATTRIBUTES_BYTES);
+        entry.path.rsplit(|b| *b == b'/').next() == Some(b".gitattributes")
+            && blob().is_some_and(|blob| speaks_of_lfs(blob.content()))
+    };
+    let of_file = |path: PathBuf| {
+        let plain = std::fs::symlink_metadata(&path);
+        plain.is_ok_and(|meta| meta.is_file() && meta.len() <= ATTRIBUTES_BYTES as u64)
+            && std::fs::read(&path).is_ok_and(|text| speaks_of_lfs(&text))
+    };
+    index.iter().any(|entry| of_tree(&entry)) || attributes::files(repo).into_iter().any(of_file)
+}
+
+fn speaks_of_lfs(attributes: &[u8]) -> bool {
+    String::from_utf8_lossy(attributes).contains("filter=lfs")
 }
 
 fn is_pointer(repo: &Repository, oid: Oid) -> bool {
-    // The header tells the size without reading what may be large.
-    let small = repo.odb().and_then(|odb| odb.read_header(oid)).is_ok_and(|(size, _)| size <= POINTER_BYTES);
-    small && repo.find_blob(oid).is_ok_and(|blob| blob.content().starts_with(POINTER_BEGINS))
+    repo.find_blob(oid).is_ok_and(|blob| blob.content().starts_with(POINTER_BEGINS))
 }
 
 #[cfg(test)]

@@ -214,10 +214,11 @@ fn create_here(validated: &Validated, marker: Marker, spares: Option<&Spares>) -
     let source = Source { root: &validated.root, repo: &repo, commit: validated.base, stamp };
     match fill(&source, &marker, &entry, spares) {
         Ok(route) => {
+            let entry_index = entry.dir.join("index");
             entry.finish()?;
             let WorktreeRequest { path, branch, .. } = validated.request.clone();
             // It is whole by now; what cannot be read here is told by whoever needs it.
-            let lacking = lacking(&repo, validated.base).unwrap_or_default();
+            let lacking = lacking(&repo, &entry_index).unwrap_or_default();
             Ok(CreatedWorktree { path, branch, base_oid: validated.base.to_string(), route, lacking })
         }
         Err(e) => {

@@ -57,6 +57,38 @@ fn a_worktree_names_its_submodules_and_pointers_and_is_clean() {
     }
 }
 
+/// Attributes in a directory or in the repository's own file, a submodule that `.gitmodules` does not know, and a main
+/// checkout in which the real Git LFS has put the contents.
+#[test]
+fn pointers_are_found_wherever_attributes_are_and_contents_of_the_main_checkout_are_not_taken() {
+    for place in ["deep/er/.gitattributes", ".git/info/attributes"] {
+        let lab = Lab::new();
+        git(&lab.repo, &["lfs", "install", "--local", "--skip-repo"]);
+        lab.write(place, "*.bin filter=lfs diff=lfs merge=lfs -text\n");
+        lab.write("deep/er/still/big.bin", &"contents\n".repeat(100));
+        lab.commit("second");
+        let pointer = git(&lab.repo, &["cat-file", "blob", "HEAD:deep/er/still/big.bin"]);
+        assert!(pointer.starts_with("version https://git-lfs"), "{pointer}");
+        let made = lab.make("w").unwrap();
+        assert_eq!(made.lacking.lfs, paths("deep/er/still/big.bin"), "{place}");
+        let text = fs::read_to_string(made.path.join("deep/er/still/big.bin")).unwrap();
+        assert_eq!(text.trim(), pointer.trim(), "{place}");
+        // To git with its program and to git without it nothing has changed.
+        assert_eq!(git(&made.path, &["status", "--porcelain"]), "", "{place}");
+        let without =
+            ["-c", "filter.lfs.process=", "-c", "filter.lfs.clean=", "-c", "filter.lfs.required=false"];
+        assert_eq!(git(&made.path, &[&without[..], &["status", "--porcelain"]].concat()), "", "{place}");
+    }
+    let lab = Lab::new();
+    let inner = lab.repo.join("vendor/inner");
+    fs::create_dir_all(&inner).unwrap();
+    git(&inner, &["init", "-q", "-b", "main"]);
+    write(&inner, "a.txt", "a");
+    commit(&inner, "inner");
+    lab.commit("with a repository inside");
+    assert_eq!(lab.make("w").unwrap().lacking.submodules, paths("vendor/inner"));
+}
+
 #[test]
 fn a_repository_without_either_lacks_nothing() {
     let lab = Lab::new();
