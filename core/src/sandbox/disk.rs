@@ -7,8 +7,10 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
@@ -20,10 +22,16 @@ use super::error::SandboxError;
 const NOTHING: u64 = 2 << 20;
 /// Bytes of a disk that is only tried.
 const TRIAL: u64 = 8 << 20;
+/// Less than this more is not worth the effort; the last part of an image may hold no whole group of blocks.
+const SMALLEST_GROWTH: u64 = 1 << 20;
 /// The image in its directory.
 const IMAGE: &str = "image";
 /// Programs that are needed, and the package of each.
-const PROGRAMS: [(&str, &str); 2] = [("mkfs.ext4", "e2fsprogs"), ("mount", "mount")];
+const PROGRAMS: [(&str, &str); 4] =
+    [("mkfs.ext4", "e2fsprogs"), ("e2fsck", "e2fsprogs"), ("resize2fs", "e2fsprogs"), ("mount", "mount")];
+/// How often and after which pauses a device is looked for that should be gone.
+const LET_GO_LOOKS: u32 = 50;
+const LET_GO_PAUSE: Duration = Duration::from_millis(20);
 /// Where the host's programs of that kind are.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -61,14 +69,12 @@ pub fn trial(dir: &Path) -> Result<String, String> {
 }
 
 impl Disk {
-    /// Mounts it; makes it first where it is not there, with room for `bytes`. Repeating this is harmless.
+    /// Mounts it; makes it first where it is not there, with room for `bytes`, and lets one that has less room grow to
+    /// that, unless it is in use. One that has more stays as it is. Repeating this is harmless.
     ///
     /// # Errors
     /// A program fails, or the data directory's disk does.
     pub fn ensure(&self, bytes: u64) -> Result<(), SandboxError> {
-        if self.is_mounted()? {
-            return Ok(());
-        }
         for directory in [&self.home, &self.at] {
             fs::create_dir_all(directory).map_err(SandboxError::io("create", directory))?;
         }
@@ -76,9 +82,40 @@ impl Disk {
         if !image.exists() {
             self.make(&image, bytes)?;
         }
+        if let Some(length) = growth(&image, bytes).map_err(SandboxError::io("read", &image))? {
+            match self.is_let_go(&image)? {
+                true => grow(&image, length)?,
+                false => tracing::warn!(image = %image.display(), "it is in use, and grows at a later start"),
+            }
+        }
+        if self.is_mounted()? {
+            return Ok(());
+        }
         // Its blocks go back to the host when files are removed.
         let options = "loop,nodev,nosuid,discard";
         run(Command::new("mount").args(["-t", "ext4", "-o", options]).arg(&image).arg(&self.at), &image)
+    }
+
+    /// Unmounts it where nobody stands in it. Whether it is mounted nowhere then: a sandbox that runs has it among its own
+    /// mounts, and so has the device.
+    fn is_let_go(&self, image: &Path) -> Result<bool, SandboxError> {
+        if self.is_mounted()? {
+            match umount2(&self.at, MntFlags::UMOUNT_NOFOLLOW) {
+                Err(Errno::EBUSY) => return Ok(false),
+                gone => gone.map_err(|errno| SandboxError::io("unmount", &self.at)(errno.into()))?,
+            }
+        }
+        let image = fs::canonicalize(image).map_err(SandboxError::io("find", image))?;
+        let mut left = LET_GO_LOOKS;
+        while has_device(&image) {
+            if left == 0 {
+                return Ok(false);
+            }
+            // The kernel takes the device away a little later, and tells nobody.
+            std::thread::sleep(LET_GO_PAUSE);
+            left -= 1;
+        }
+        Ok(true)
     }
 
     /// An image has its name only when it is whole.
@@ -134,6 +171,46 @@ impl Disk {
             _ => Ok(()),
         }
     }
+}
+
+/// How long an image should be whose file system has less room than `bytes`; also where an earlier attempt got no
+/// further than the file.
+fn growth(image: &Path, bytes: u64) -> io::Result<Option<u64>> {
+    let file = File::open(image)?;
+    let length = file.metadata()?.len().max(bytes);
+    let more = length.saturating_sub(file_system_bytes(&file)?);
+    Ok((more >= SMALLEST_GROWTH).then_some(length))
+}
+
+/// While it is mounted nowhere: to grow one in use takes a right that containers often lack.
+fn grow(image: &Path, length: u64) -> Result<(), SandboxError> {
+    let file = File::options().write(true).open(image).map_err(SandboxError::io("open", image))?;
+    file.set_len(length).map_err(SandboxError::io("size", image))?;
+    drop(file);
+    // Without this it is not touched. Status 1: something was mended.
+    let check = r#"e2fsck -f -p "$1" || [ $? -eq 1 ]"#;
+    run(Command::new("sh").args(["-c", check, "sh"]).arg(image), image)?;
+    run(Command::new("resize2fs").arg(image), image)
+}
+
+/// How large the ext4 file system in an image is, by its superblock.
+fn file_system_bytes(image: &File) -> io::Result<u64> {
+    let mut block = [0; 0x154];
+    image.read_exact_at(&mut block, 1024)?;
+    let number = |at: usize| {
+        let bytes: [u8; 4] = [block[at], block[at + 1], block[at + 2], block[at + 3]];
+        u64::from(u32::from_le_bytes(bytes))
+    };
+    let blocks = number(0x4) | number(0x150) << 32;
+    Ok(blocks << (10 + number(0x18).min(6)))
+}
+
+/// Whether a loop device of the machine has this file.
+fn has_device(image: &Path) -> bool {
+    let blocks = fs::read_dir("/sys/block").into_iter().flatten().flatten();
+    let mut files =
+        blocks.filter_map(|block| fs::read_to_string(block.path().join("loop/backing_file")).ok());
+    files.any(|file| Path::new(file.trim_end_matches('\n')) == image)
 }
 
 /// Places where something is mounted.
@@ -205,6 +282,21 @@ mod tests {
         umount2(&disk.at, MntFlags::empty()).unwrap();
         disk.ensure(16 << 20).unwrap();
         assert_eq!(fs::read_to_string(disk.at.join("kept")).unwrap(), "x");
+        // Nobody grows it under whoever stands in it; later it does, and whoever wants less gets no less.
+        let standing = File::open(disk.at.join("kept")).unwrap();
+        disk.ensure(48 << 20).unwrap();
+        assert!(disk.fill().unwrap().quota_bytes < 16 << 20);
+        drop(standing);
+        disk.ensure(48 << 20).unwrap();
+        assert!(disk.fill().unwrap().quota_bytes > 32 << 20);
+        fs::write(disk.at.join("more"), vec![1; 24 << 20]).unwrap();
+        disk.ensure(16 << 20).unwrap();
+        assert!(disk.fill().unwrap().quota_bytes > 32 << 20);
+        // An attempt that got no further than the file is gone on with.
+        File::options().write(true).open(disk.home.join(IMAGE)).unwrap().set_len(80 << 20).unwrap();
+        disk.ensure(48 << 20).unwrap();
+        assert!(disk.fill().unwrap().quota_bytes > 64 << 20);
+        assert_eq!(fs::metadata(disk.at.join("more")).unwrap().len(), 24 << 20);
         let standing = File::open(disk.at.join("kept")).unwrap();
         disk.remove().unwrap();
         assert!(!disk.home.exists() && !disk.is_mounted().unwrap());

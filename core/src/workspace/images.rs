@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::Utc;
-use sandboxed_domain::api::{ApiError, BuildProgress, BuildState, ErrorCode, WorkspaceBuild, WorkspaceKind};
+use sandboxed_domain::api::{
+    ApiError, BuildProgress, BuildState, ErrorCode, Limits, WorkspaceBuild, WorkspaceKind,
+};
 use sandboxed_domain::harness::{find, registry};
 use sandboxed_domain::library::Library;
 use sandboxed_domain::policy::tail_at;
@@ -135,6 +137,13 @@ impl Drop for Building {
     }
 }
 
+/// The template's size of a disk, where the workspace has a smaller one. A disk can grow and not shrink, and whoever has
+/// none does not get one under what is there.
+fn larger_disk(row: &WorkspaceRow, template: &Template) -> Option<u64> {
+    let (has, wanted) = (row.spec.limits.disk_bytes?, template.limits.disk_bytes?);
+    (has > 0 && wanted > has).then_some(wanted)
+}
+
 impl Workspaces {
     /// A template with all that it extends; those of the Library go before built-in ones.
     ///
@@ -195,6 +204,8 @@ impl Workspaces {
             blocking(move || ImageRecipe::of_template(&name, &template)).await??
         };
         *named = Some(recipe.id());
+        let disk = larger_disk(row, &template);
+        self.check_disk(&Limits { disk_bytes: disk, ..Limits::default() })?;
         let building = self.builds.begin(row.id, &recipe.id());
         let told = |step: BuildProgress| {
             building.tell(&step);
@@ -208,6 +219,7 @@ impl Workspaces {
         self.change_spec(row.id, move |spec| {
             spec.image = Some(pinned);
             spec.env = template.env;
+            spec.limits.disk_bytes = disk.or(spec.limits.disk_bytes);
             spec.failed_build = None;
         })
         .await?;

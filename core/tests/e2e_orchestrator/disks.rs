@@ -136,3 +136,37 @@ async fn a_disk_that_cannot_be_made_is_refused_by_the_name_of_the_field() {
     assert_eq!(daemon.client().list_workspaces().await.unwrap().len(), 1, "nothing is left of them");
     daemon.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_grows_with_its_template_and_never_shrinks() {
+    let daemon = Daemon::start().await;
+    let templates = daemon.data().join("library/templates");
+    fs::create_dir_all(&templates).unwrap();
+    // Goes before the built-in one, with the same packages, so that its image is there.
+    let write = |bytes: u64| {
+        let text =
+            format!("packages: [bash, ca-certificates, git, procps]\nlimits: {{ disk_bytes: {bytes} }}\n");
+        fs::write(templates.join("minimal.yaml"), text).unwrap();
+    };
+    write(SMALL);
+    let small = made(&daemon, "small", None, Vec::new()).await;
+    made(&daemon, "own", Some(3 * SMALL), Vec::new()).await;
+    assert_eq!(sh(&daemon, "small", "echo note > /root/note").await.exit_code, Some(0));
+    let fits = "head -c 100000000 /dev/zero > /root/big && cat /root/note";
+    assert_ne!(sh(&daemon, "small", fits).await.exit_code, Some(0));
+    write(4 * SMALL);
+    let built = daemon.client().build_workspace("small", |_| ()).await.unwrap();
+    assert_eq!(built.limits.disk_bytes, Some(4 * SMALL));
+    daemon.client().stop_workspace("small").await.unwrap();
+    assert_eq!(sh(&daemon, "small", fits).await.stdout, "note\n");
+    assert_eq!((mounts(Path::new(&small.root)), loops(&daemon).len()), (1, 2));
+    write(SMALL);
+    for (name, bytes) in [("small", 4 * SMALL), ("own", 3 * SMALL)] {
+        let built = daemon.client().build_workspace(name, |_| ()).await.unwrap();
+        assert_eq!(built.limits.disk_bytes, Some(bytes), "{name}");
+    }
+    write(u64::MAX >> 1);
+    let error = daemon.client().build_workspace("small", |_| ()).await.unwrap_err();
+    assert_eq!(error.field.as_deref(), Some("limits.disk_bytes"), "{error:?}");
+    daemon.finish().await;
+}
