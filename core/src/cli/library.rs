@@ -210,20 +210,24 @@ fn status(status: &LibraryStatus, json: JsonArg) -> Result<(), ApiError> {
         return out::json(status);
     }
     let dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-    let rows = [
+    let own = [
         ("folder", status.path.clone()),
-        ("remote", dash(&status.remote)),
-        ("branch", dash(&status.branch)),
         ("commit", dash(&status.head)),
+        ("remote", status.remote.clone().unwrap_or_else(|| "none: it is this machine's alone".to_owned())),
+    ];
+    let of_remote = [
+        ("branch", dash(&status.branch)),
         ("ahead", status.ahead.to_string()),
         ("behind", status.behind.to_string()),
         (
             "fetched",
             status.fetched_at.map_or_else(|| "-".to_owned(), |at| at.format("%F %T UTC").to_string()),
         ),
-        ("last fetch", dash(&status.fetch_error)),
+        ("fetch error", dash(&status.fetch_error)),
     ];
-    out::raw(&out::table(&rows.map(|(name, value)| vec![name.to_owned(), out::one_line(&value, 300)])))?;
+    let rows = own.into_iter().chain(of_remote.into_iter().filter(|_| status.remote.is_some()));
+    let row = |(name, value): (&str, String)| vec![name.to_owned(), out::one_line(&value, 300)];
+    out::raw(&out::table(&rows.map(row).collect::<Vec<_>>()))?;
     for change in &status.changes {
         let word = match change.change {
             LibraryChangeKind::Added => "added",
