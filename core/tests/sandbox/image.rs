@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use sandboxed_core::sandbox::{BUILD_PATIENCE, ImageRecipe, ImageStore, SandboxError};
+use sandboxed_core::sandbox::{BUILD_PATIENCE, ImageRecipe, ImageRecord, ImageStore, SandboxError};
 use sandboxed_domain::api::ErrorCode;
 
 use crate::support::{Place, say};
@@ -109,6 +109,31 @@ async fn what_an_interrupted_build_left_goes_and_one_that_is_under_way_stays() {
     assert!(left.len() == 1 && left[0].file_name() == "build.log", "{left:?}");
     assert_eq!(std::fs::read_to_string(store.log("gone-1")).unwrap(), "half");
     assert!(store.list().is_empty());
+}
+
+/// Its mirror is nowhere: a build would fail.
+#[tokio::test]
+async fn templates_of_the_same_content_share_an_image_whatever_they_are_called() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = ImageStore::new(dir.path());
+    let mut recipe = ImageRecipe::minimal().unwrap();
+    recipe.mirrors = vec![format!("deb [trusted=yes] file:///no/such/mirror {} main", recipe.suite)];
+    let record = ImageRecord {
+        id: recipe.id(),
+        digest: recipe.digest(),
+        recipe: recipe.clone(),
+        bytes: 1,
+        built_at: "2026-01-01T00:00:00Z".to_owned(),
+        seconds: 1,
+    };
+    let made = dir.path().join(&record.id);
+    std::fs::create_dir_all(made.join("rootfs")).unwrap();
+    std::fs::write(made.join("image.json"), serde_json::to_vec(&record).unwrap()).unwrap();
+    recipe.name = "other".to_owned();
+    let image = store.ensure(&recipe, BUILD_PATIENCE, |_| {}).await.unwrap();
+    assert_eq!(image.rootfs, made.join("rootfs"));
+    recipe.packages.push("hello".to_owned());
+    store.ensure(&recipe, BUILD_PATIENCE, |_| {}).await.unwrap_err();
 }
 
 #[tokio::test]

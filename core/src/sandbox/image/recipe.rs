@@ -87,6 +87,12 @@ impl ImageRecipe {
         Self::of_template(DEFAULT_TEMPLATE, &template)
     }
 
+    /// Whether another recipe makes the same image, whatever it is called.
+    pub fn makes_same(&self, other: &Self) -> bool {
+        let name = self.name.clone();
+        *self == Self { name, ..other.clone() }
+    }
+
     /// SHA-256 of everything in it, in hexadecimal.
     pub fn digest(&self) -> String {
         let text = serde_json::to_vec(self).unwrap_or_default();

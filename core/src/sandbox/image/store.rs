@@ -83,6 +83,12 @@ impl ImageStore {
         Some(Image { rootfs: dir.join("rootfs"), record })
     }
 
+    /// The image that has this recipe, under its own name or another template's.
+    fn made_of(&self, recipe: &ImageRecipe) -> Option<Image> {
+        self.find(&recipe.id())
+            .or_else(|| self.list().into_iter().find(|image| image.record.recipe.makes_same(recipe)))
+    }
+
     /// Every image.
     pub fn list(&self) -> Vec<Image> {
         let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
@@ -111,7 +117,7 @@ impl ImageStore {
         mut progress: impl FnMut(BuildProgress) + Send,
     ) -> Result<Image, Arc<SandboxError>> {
         let id = recipe.id();
-        if let Some(image) = self.find(&id) {
+        if let Some(image) = self.made_of(recipe) {
             return Ok(image);
         }
         let (mut build, mut told) = self.join(&id, recipe, patience);
@@ -167,7 +173,7 @@ impl ImageStore {
         let _turn = self.turn.lock().await;
         let lock_path = self.root.join(format!("{id}.lock"));
         let lock = blocking(move || lock(&lock_path, FlockArg::LockExclusive)).await?;
-        if let Some(image) = self.find(&id) {
+        if let Some(image) = self.made_of(recipe) {
             return Ok(image);
         }
         let (building, done) = (self.build_dir(&id), self.root.join(&id));
