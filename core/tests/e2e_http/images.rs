@@ -19,7 +19,7 @@ use crate::terminal::AtTerminal;
 const SPACES: &str = "/api/workspaces";
 
 /// The command line with nobody at a terminal.
-fn cli(daemon: &Daemon, arguments: &[&str]) -> Output {
+pub fn cli(daemon: &Daemon, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_sandboxed-sh"))
         .args(arguments)
         .env("SANDBOXED_SH_DATA_DIR", daemon.data())
@@ -143,15 +143,16 @@ fn arguments_of_all() -> String {
     lines.map(|line| String::from_utf8_lossy(&line).into_owned()).collect()
 }
 
-/// Builds behind a proxy that is set in one of two ways; the password is where it has to be only.
-async fn is_built_behind(set: impl FnOnce(&Proxy, &std::path::Path) -> (&'static str, String)) {
+/// Builds behind a proxy that is set in one of two ways; the password is where it has to be only. The template has a
+/// name of its own, as all tests of a machine share their images and logs.
+async fn is_built_behind(name: &str, set: impl FnOnce(&Proxy, &std::path::Path) -> (&'static str, String)) {
     let proxy = Proxy::start().await;
     let root = tempfile::tempdir().unwrap();
-    let (name, value) = set(&proxy, root.path());
-    let daemon = Daemon::start_with(&[(name, &value)]).await;
+    let (variable, value) = set(&proxy, root.path());
+    let daemon = Daemon::start_with(&[(variable, &value)]).await;
     let http = Http::new(daemon.settings());
-    template(&daemon, "far", "packages = [\"no-such-package-anywhere\", \"hello\"]\n");
-    http.post(SPACES, json!({"name": "far", "template": "far"})).await.ok();
+    template(&daemon, name, "packages = [\"no-such-package-anywhere\", \"hello\"]\n");
+    http.post(SPACES, json!({"name": "far", "template": name})).await.ok();
     let building = {
         let client = daemon.client();
         tokio::spawn(async move { client.build_workspace("far", |_| ()).await })
@@ -177,12 +178,12 @@ async fn is_built_behind(set: impl FnOnce(&Proxy, &std::path::Path) -> (&'static
 
 #[tokio::test(flavor = "multi_thread")]
 async fn packages_come_through_the_proxy_of_the_environment_and_its_password_shows_nowhere() {
-    is_built_behind(|proxy, _| ("http_proxy", proxy.url())).await;
+    is_built_behind("far-env", |proxy, _| ("http_proxy", proxy.url())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn packages_come_through_the_proxy_of_the_hosts_apt_and_its_password_shows_nowhere() {
-    is_built_behind(|proxy, root| {
+    is_built_behind("far-apt", |proxy, root| {
         let file = root.join("apt.conf");
         std::fs::write(&file, format!("Acquire::http::Proxy \"{}\";\n", proxy.url())).unwrap();
         ("APT_CONFIG", file.display().to_string())

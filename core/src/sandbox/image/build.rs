@@ -157,16 +157,23 @@ fn proxies() -> Vec<(String, String)> {
     found
 }
 
-/// `Acquire::http::Proxy "http://proxy:3128";` as `apt-config dump` has it.
+/// `Acquire::http::Proxy "http://proxy:3128";` as `apt-config dump` has it. What is said of HTTP holds for HTTPS too
+/// unless that has a line of its own, and a host may be named that is asked directly.
 fn proxies_of_apt(dump: &str) -> Vec<(&'static str, String)> {
-    let names = [("Acquire::http::Proxy ", "http_proxy"), ("Acquire::https::Proxy ", "https_proxy")];
-    let of = |line: &str| {
-        let (key, name) = names.iter().find(|(key, _)| line.starts_with(key))?;
-        let address = line[key.len()..].trim().strip_prefix('"')?.strip_suffix("\";")?;
-        // DIRECT: none, whatever else is said.
-        address.contains("://").then(|| (*name, address.to_owned()))
-    };
-    dump.lines().filter_map(of).collect()
+    let value = |line: &str| Some(line.trim().strip_prefix('"')?.strip_suffix("\";")?.to_owned());
+    let of = |key: &str| dump.lines().find_map(|line| value(line.strip_prefix(key)?));
+    let http = of("Acquire::http::Proxy ");
+    let https = of("Acquire::https::Proxy ").or_else(|| http.clone());
+    let direct = dump.lines().filter_map(|line| {
+        let (host, said) = line.strip_prefix("Acquire::http::Proxy::")?.split_once(' ')?;
+        (value(said)? == "DIRECT").then(|| host.to_owned())
+    });
+    let direct: Vec<_> = direct.collect();
+    let direct = (!direct.is_empty()).then(|| direct.join(","));
+    // DIRECT: none, whatever else is said.
+    let address = |found: Option<String>| found.filter(|address| address.contains("://"));
+    let all = [("http_proxy", address(http)), ("https_proxy", address(https)), ("no_proxy", direct)];
+    all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// The address in a `sources.list` entry.
@@ -313,7 +320,11 @@ mod tests {
     fn the_proxies_of_the_hosts_apt_are_those_of_the_build() {
         let dump = "Acquire \"\";\nAcquire::http \"\";\nAcquire::http::Proxy \"http://me:pw@proxy:3128/\";\n\
                     Acquire::http::Proxy::local.example \"DIRECT\";\nAcquire::https::Proxy \"DIRECT\";\n";
-        assert_eq!(proxies_of_apt(dump), [("http_proxy", "http://me:pw@proxy:3128/".to_owned())]);
+        let http = || ("http_proxy", "http://me:pw@proxy:3128/".to_owned());
+        let direct = || ("no_proxy", "local.example".to_owned());
+        assert_eq!(proxies_of_apt(dump), [http(), direct()]);
+        let of_http = dump.replace("Acquire::https::Proxy \"DIRECT\";\n", "");
+        assert_eq!(proxies_of_apt(&of_http), [http(), ("https_proxy", http().1), direct()]);
         assert_eq!(proxies_of_apt(""), []);
     }
 }
