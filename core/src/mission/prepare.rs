@@ -242,7 +242,11 @@ fn lacks(lacking: &git::Lacking, repo: &str) -> Option<String> {
         ));
     }
     if lfs.count > 0 {
-        parts.push(format!("files of Git LFS are pointers, not their contents ({})", lfs.named()));
+        parts.push(format!(
+            "files of Git LFS are pointers, not their contents ({}); if git here asks for git-lfs, the template wants that \
+             package",
+            lfs.named()
+        ));
     }
     (!lacking.is_empty()).then(|| format!("the worktree is not all of its commit: {}", parts.join("; ")))
 }

@@ -13,6 +13,7 @@ mod disks;
 mod endings;
 mod forks;
 mod inside;
+mod lacking;
 mod limits;
 mod records;
 mod sharing;

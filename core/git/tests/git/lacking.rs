@@ -86,7 +86,9 @@ fn pointers_are_found_wherever_attributes_are_and_contents_of_the_main_checkout_
     write(&inner, "a.txt", "a");
     commit(&inner, "inner");
     lab.commit("with a repository inside");
-    assert_eq!(lab.make("w").unwrap().lacking.submodules, paths("vendor/inner"));
+    let made = lab.make("w").unwrap();
+    assert_eq!(made.lacking.submodules, paths("vendor/inner"));
+    assert_eq!(git(&made.path, &["status", "--porcelain"]), "");
 }
 
 #[test]
