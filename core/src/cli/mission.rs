@@ -39,7 +39,7 @@ pub(super) async fn run(verb: MissionVerb) -> Outcome {
                 (false, false) => "delivered",
             });
         }
-        MissionVerb::Cancel { id } => said(&client.cancel_mission(id).await?),
+        MissionVerb::Cancel { id } => cancelled(&client.cancel_mission(id).await?),
         MissionVerb::Resume { id, message } => {
             said(&client.resume_mission(id, &ResumeMissionParams { content: message }).await?);
         }
@@ -72,6 +72,18 @@ fn with_stdin(mut verb: MissionVerb) -> Result<MissionVerb, ApiError> {
             .map_err(|e| ApiError::invalid("-", format!("stdin: {e}")))?;
     }
     Ok(verb)
+}
+
+/// It ends when what it runs has ended.
+fn cancelled(view: &MissionView) {
+    match view.status.is_ended() {
+        true => said(view),
+        false => out::say(&format!(
+            "mission {} is being cancelled; it is {} until what it runs has ended",
+            view.id,
+            view.status.as_str()
+        )),
+    }
 }
 
 fn said(view: &MissionView) {

@@ -132,3 +132,20 @@ async fn a_message_is_the_next_turn_or_waits_for_it() {
     );
     daemon.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_says_of_a_mission_that_still_runs_that_it_is_being_cancelled() {
+    let daemon = Daemon::start().await;
+    let http = Http::new(daemon.settings());
+    // It takes its time to end, so that the answer comes before.
+    let script = "trap '' TERM; echo begun; sleep 600 & wait; wait";
+    let id = create(&http, json!({"backend": "command", "workspace_id": "host", "prompt": script})).await;
+    crate::stream::wait_for_status(&daemon, &id, "active").await;
+    let cancel = crate::images::cli(&daemon, &["mission", "cancel", &id]);
+    let said = String::from_utf8(cancel.stderr).unwrap();
+    assert!(cancel.status.success() && said.contains("being cancelled"), "{said}");
+    crate::stream::wait_for_status(&daemon, &id, "cancelled").await;
+    let again = crate::images::cli(&daemon, &["mission", "cancel", &id]);
+    assert_eq!(again.status.code(), Some(4), "{again:?}");
+    daemon.finish().await;
+}
