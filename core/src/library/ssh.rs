@@ -19,6 +19,9 @@ pub(super) fn command(settings: &LibrarySettings) -> String {
 pub(super) fn hint(settings: &LibrarySettings, remote: &str, words: &str) -> String {
     let known =
         settings.known_hosts.as_deref().map_or("~/.ssh/known_hosts of the daemon's user".to_owned(), shown);
+    if words.contains("ssh: not found") || words.contains("ssh: command not found") {
+        return "install openssh-client on this machine".to_owned();
+    }
     if words.contains("IDENTIFICATION HAS CHANGED") {
         return format!(
             "the host shows another key than the one in {known}: ask who runs it whether that is right, and only then \
@@ -86,6 +89,12 @@ mod tests {
             assert!(command.contains(option), "{command}");
         }
         assert!(!command.contains("StrictHostKeyChecking"), "a host must be known: {command}");
+    }
+
+    #[test]
+    fn a_machine_without_ssh_is_told_so() {
+        let words = "ssh -o BatchMode=yes: 1: ssh: not found\nfatal: Could not read from remote repository.";
+        assert!(hint(&LibrarySettings::default(), "git@host:lib", words).contains("openssh-client"));
     }
 
     #[test]
