@@ -109,8 +109,8 @@ pub enum Request {
 /// not travel as a descriptor: a container's root owns nothing on the daemon's own mounts, while the control directory
 /// is bound so that this root may write there.
 ///
-/// Descriptors, in order: `join_fds` descriptors of `cgroup.procs` files, open for writing, into which the child writes
-/// `0` before it executes, then, when `has_procs_fd`, one `cgroup.procs` open for reading (to find what is left at the
+/// Descriptors, in order: `join_fds` descriptors of `tasks` (v1) or `cgroup.procs` (v2) files, open for writing, into
+/// which the child, which has one thread, writes `0` before it executes, then, when `has_procs_fd`, one `cgroup.procs` open for reading (to find what is left at the
 /// end), then, when `stop_payload` is set, one control file that gets `stop_payload` before the killing (`pids.max` <-
 /// `0` on v1, `cgroup.kill` <- `1` on v2), then, when `options.has_lease_fd`, the reading end of a pipe. A frozen cgroup
 /// must be thawed by who froze it: nothing dies in it before.

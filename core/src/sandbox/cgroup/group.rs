@@ -101,9 +101,17 @@ impl Group {
         Ok(self.read(controller, file)?.trim().parse().unwrap_or_default())
     }
 
-    /// The `cgroup.procs` files that a process joins by writing `0`.
+    /// The `cgroup.procs` files, into which the number of another process is written to move it.
     pub fn procs_paths(&self) -> Vec<PathBuf> {
         self.dirs().map(|dir| dir.join("cgroup.procs")).collect()
+    }
+
+    /// The files that a process with one thread joins by writing `0`. On v1 that is `tasks`: a thread that moves itself
+    /// waits for nobody, while a write to `cgroup.procs` waits until every processor has passed a quiet moment, which
+    /// takes some milliseconds. v2 has no such file where memory is limited.
+    pub fn join_paths(&self) -> Vec<PathBuf> {
+        let file = |version| if version == Version::V1 { "tasks" } else { "cgroup.procs" };
+        self.hierarchies.iter().map(|h| h.root.join(&self.relative).join(file(h.version))).collect()
     }
 
     /// The same, open for writing: for a runner whose own view has no such paths.
@@ -111,7 +119,7 @@ impl Group {
     /// # Errors
     /// [`CgroupError::Io`].
     pub fn join_fds(&self) -> Result<Vec<OwnedFd>, CgroupError> {
-        self.procs_paths().iter().map(|path| open_for_writing(path)).collect()
+        self.join_paths().iter().map(|path| open_for_writing(path)).collect()
     }
 
     /// One `cgroup.procs` open for reading.
@@ -119,7 +127,7 @@ impl Group {
     /// # Errors
     /// [`CgroupError::Io`].
     pub fn procs_fd(&self) -> Result<OwnedFd, CgroupError> {
-        let path = self.tracking_dir()?.join("cgroup.procs");
+        let path = self.path(Controller::Pids)?.join("cgroup.procs");
         Ok(File::open(&path).map_err(CgroupError::io("open", &path))?.into())
     }
 
@@ -135,18 +143,11 @@ impl Group {
         Ok(StopControl { fd: open_for_writing(&path)?, payload: "0" })
     }
 
-    /// `cgroup.kill`, since Linux 5.14, wherever v2 is mounted.
+    /// `cgroup.kill`, since Linux 5.14, where v2 holds every process of a group.
     fn kill_file(&self) -> Option<PathBuf> {
-        let kill = self.hierarchies.unified()?.root.join(&self.relative).join("cgroup.kill");
+        let tracking = self.hierarchies.with(Controller::Pids).filter(|h| h.version == Version::V2)?;
+        let kill = tracking.root.join(&self.relative).join("cgroup.kill");
         kill.exists().then_some(kill)
-    }
-
-    /// The directory by which members are told: v2 if there is one, else that of the pids controller.
-    fn tracking_dir(&self) -> Result<PathBuf, CgroupError> {
-        match self.hierarchies.unified() {
-            Some(unified) => Ok(unified.root.join(&self.relative)),
-            None => self.path(Controller::Pids),
-        }
     }
 
     /// Figures of now.

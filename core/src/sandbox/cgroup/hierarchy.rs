@@ -68,6 +68,11 @@ impl Hierarchies {
         self.0.iter()
     }
 
+    /// Those that limit or count something.
+    pub fn controlling(&self) -> Self {
+        Self(self.0.iter().filter(|h| !h.controllers.is_empty()).cloned().collect())
+    }
+
     /// The hierarchy that has a controller. On v2, processor time is counted without a controller of its own.
     pub fn with(&self, controller: Controller) -> Option<&Hierarchy> {
         self.0.iter().find(|h| h.controllers.contains(&controller))
@@ -151,6 +156,7 @@ mod tests {
         assert_eq!(all.with(Controller::Pids).unwrap().root, Path::new("/sys/fs/cgroup/pids"));
         assert_eq!(all.unified().unwrap().root, Path::new("/sys/fs/cgroup/unified"));
         assert_eq!((all.iter().count(), all.missing()), (5, vec![]));
+        assert_eq!(all.controlling().iter().count(), 3);
     }
 
     #[test]

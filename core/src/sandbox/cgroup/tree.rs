@@ -119,7 +119,8 @@ impl MachineCgroup {
         if run_id == MAIN {
             return Err(CgroupError::Name { name: run_id.to_owned() });
         }
-        Ok(Group::new(&self.hierarchies, self.relative.join(run_id)))
+        // Where v2 only tracks, the sandbox's own group there is enough: v1 tells of a run's processes and ends them.
+        Ok(Group::new(&self.hierarchies.controlling(), self.relative.join(run_id)))
     }
 
     /// Makes a run's group with limits of its own.
