@@ -65,12 +65,12 @@ impl RunDir {
         self.file(name, OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_EXCL)
     }
 
-    /// Writes the exit record so that it is there whole or not at all, power cuts included. The directory is not synced:
-    /// a power cut ends the sandbox as well, and a run without a record then counts as lost.
+    /// Writes the exit record so that it is there whole or not at all, whatever is killed. Nothing is synced: a power cut
+    /// ends the sandbox as well, and a run without a record, or with an empty one, then counts as lost. Whoever read it
+    /// before has written down himself what it says.
     pub fn write_exit(&self, record: &ExitRecord) -> io::Result<()> {
         let file = self.file(EXIT_TMP, OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC)?;
         write_json(&file, record)?;
-        file.sync_data()?;
         renameat(&self.0, EXIT_TMP, &self.0, EXIT_FILE)?;
         Ok(())
     }

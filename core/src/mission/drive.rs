@@ -192,6 +192,8 @@ impl Drive<'_, '_> {
     fn exit_record(&self) -> Result<Option<ExitRecord>, StepError> {
         let path = self.directory.join(EXIT_FILE);
         match std::fs::read(&path) {
+            // A power cut came before it was on the disk.
+            Ok(bytes) if bytes.is_empty() => Ok(None),
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map(Some)
                 .map_err(|e| StepError::Mission(lost(&path, &e.to_string()))),
