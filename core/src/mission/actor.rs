@@ -126,13 +126,15 @@ impl Actor<'_> {
 
     /// Shows what the mission is doing.
     pub async fn activity(&self, text: impl Into<String>) -> Result<(), StoreError> {
-        let text = text.into();
-        self.update(move |_, row| {
-            row.last_activity = text;
-            Ok(())
-        })
-        .await
-        .map(drop)
+        let (id, text) = (self.id, text.into());
+        self.shared
+            .store
+            .note(move |tx| {
+                let mut row = store::get_mission(tx, id)?;
+                row.last_activity = text;
+                store::save_mission(tx, &row)
+            })
+            .await
     }
 
     /// A step failed for good: the mission ends with a typed reason, or as it was asked to.

@@ -125,7 +125,7 @@ fn show(store: &store::Store, id: Uuid, text: String) {
     // Short-lived and harmless when the daemon goes: the next progress overwrites it.
     tokio::spawn(async move {
         let written = store
-            .write(move |tx| {
+            .note(move |tx| {
                 let mut row = store::get_mission(tx, id)?;
                 row.last_activity = text;
                 store::save_mission(tx, &row)
@@ -482,7 +482,8 @@ pub(super) async fn start(actor: &Actor<'_>, row: MissionRow, run: RunRow) -> Re
     }
     let mut running = run;
     running.phase = RunPhase::Running;
-    actor.shared.store.write(move |tx| store::save_run(tx, &running)).await?;
+    // Starting it once more would find it started.
+    actor.shared.store.note(move |tx| store::save_run(tx, &running)).await?;
     Ok(())
 }
 

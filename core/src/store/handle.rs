@@ -10,7 +10,7 @@ use sandboxed_domain::api::{ApiError, ErrorCode};
 use tokio::sync::{oneshot, watch};
 
 use super::schema;
-use super::writer::{News, Tx, Writer};
+use super::writer::{Durable, News, Tx, Writer};
 
 /// Requests that may wait for a database thread before callers have to.
 pub(super) const QUEUE: usize = 1024;
@@ -254,7 +254,19 @@ impl Store {
         &self,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.writer.write(work).await
+        self.writer.write(work, Durable::AtOnce).await
+    }
+
+    /// The same for what may be lost in a power cut, together with everything noted since the last [`Self::write`]: the
+    /// killing of the daemon it survives. It must not append events, which nobody may see before they are on the disk.
+    ///
+    /// # Errors
+    /// Those of `work` and of the commit.
+    pub async fn note<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.write(work, Durable::WithTheNext).await
     }
 
     /// Runs `work` on a reading connection, which sees all that was committed before.

@@ -272,3 +272,39 @@ fn a_damaged_file_is_named_and_a_newer_one_is_refused() {
     assert_eq!(error.code, ErrorCode::DatabaseDamaged);
     assert!(error.hint.contains("newer"));
 }
+
+#[tokio::test]
+async fn notes_and_writes_keep_their_order_and_every_write_is_synced() {
+    let Fixture { store, .. } = &open();
+    let row = mission("boss");
+    let id = row.id;
+    store.write(move |tx| save_mission(tx, &row)).await.unwrap();
+    let mut all = Vec::new();
+    for n in 0..40u32 {
+        let note = move |tx: &mut Tx<'_>| {
+            let mut row = get_mission(tx, id)?;
+            row.last_activity.push('.');
+            save_mission(tx, &row)?;
+            Ok((
+                row.last_activity.len(),
+                tx.pragma_query_value(None, "synchronous", |row| row.get::<_, u8>(0))?,
+            ))
+        };
+        let store = store.clone();
+        all.push(tokio::spawn(async move {
+            if n % 3 == 0 {
+                (true, store.write(note).await.unwrap())
+            } else {
+                (false, store.note(note).await.unwrap())
+            }
+        }));
+    }
+    let mut lengths = Vec::new();
+    for one in all {
+        let (synced, (length, level)) = one.await.unwrap();
+        assert!(level == 2 || (!synced && level == 1), "{level}");
+        lengths.push(length);
+    }
+    lengths.sort_unstable();
+    assert_eq!(lengths, (1..=40).collect::<Vec<_>>());
+}

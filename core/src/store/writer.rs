@@ -1,5 +1,6 @@
 //! The one thread that writes. Changes that wait together are written together: each in a savepoint of its own, all in
-//! one transaction with one sync to the disk. Nobody is told of a change before it is on the disk.
+//! one transaction with one sync to the disk. Nobody is told of a change before it is on the disk, but for those that a
+//! power cut may undo: they are synced with the next one, which lies behind them in the same log.
 
 use std::sync::mpsc;
 use std::thread;
@@ -18,7 +19,21 @@ const LONGEST: Duration = Duration::from_millis(5);
 /// Tells a caller how the commit of its change went.
 type Settle = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// A change, or the news that it cannot be tried. Returns nothing when it failed and its caller knows.
-type Change = Box<dyn FnOnce(Result<&mut Tx<'_>, StoreError>) -> Option<Settle> + Send>;
+type Work = Box<dyn FnOnce(Result<&mut Tx<'_>, StoreError>) -> Option<Settle> + Send>;
+
+/// When a change is on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durable {
+    /// Before its caller goes on.
+    AtOnce,
+    /// With the next one that is so at once.
+    WithTheNext,
+}
+
+struct Change {
+    work: Work,
+    durable: Durable,
+}
 
 /// What the thread is asked for.
 enum Job {
@@ -56,8 +71,10 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub fn spawn(mut connection: Connection, news: News) -> Result<Self, StoreError> {
+    /// Takes a connection over that syncs each commit.
+    pub fn spawn(connection: Connection, news: News) -> Result<Self, StoreError> {
         let (jobs, inbox) = mpsc::sync_channel::<Job>(QUEUE);
+        let mut owner = Owner { connection, news, durable: Durable::AtOnce };
         thread::Builder::new()
             .name("db-write".to_owned())
             .spawn(move || {
@@ -65,9 +82,9 @@ impl Writer {
                     let mut next = Some(first);
                     while let Some(job) = next {
                         next = match job {
-                            Job::Change(first) => write_together(&mut connection, first, &inbox, &news),
+                            Job::Change(first) => owner.write_together(first, &inbox),
                             Job::Alone(work) => {
-                                work(&mut connection);
+                                work(&mut owner.connection);
                                 None
                             }
                         };
@@ -78,13 +95,14 @@ impl Writer {
         Ok(Self { jobs })
     }
 
-    /// Runs `work` in a transaction; returns when it is on the disk. An error rolls it back, and nothing else.
+    /// Runs `work` in a transaction; returns when that is committed. An error rolls it back, and nothing else.
     pub async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+        durable: Durable,
     ) -> Result<T, StoreError> {
         let (answer, result) = oneshot::channel();
-        let change: Change = Box::new(move |tx| {
+        let work: Work = Box::new(move |tx| {
             // The caller may have gone away; its work is done all the same.
             match tx.and_then(work) {
                 Ok(value) => Some(Box::new(move |committed: Result<(), StoreError>| {
@@ -96,7 +114,7 @@ impl Writer {
                 }
             }
         });
-        enqueue(&self.jobs, Job::Change(change)).await?;
+        enqueue(&self.jobs, Job::Change(Change { work, durable })).await?;
         result.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -114,50 +132,75 @@ impl Writer {
     }
 }
 
-/// Writes `first` and what waits behind it, publishes, and tells the callers. Returns a job that could not join.
-fn write_together(
-    connection: &mut Connection,
-    first: Change,
-    inbox: &mpsc::Receiver<Job>,
-    news: &News,
-) -> Option<Job> {
-    let begun = Instant::now();
-    let mut outer = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
-        Ok(outer) => outer,
-        Err(error) => {
-            first(Err(error.into()));
-            return None;
+/// The connection, and what its commits wait for now.
+struct Owner {
+    connection: Connection,
+    news: News,
+    durable: Durable,
+}
+
+impl Owner {
+    /// Writes `first` and what waits behind it, publishes, and tells the callers. Returns a job that could not join.
+    fn write_together(&mut self, first: Change, inbox: &mpsc::Receiver<Job>) -> Option<Job> {
+        let begun = Instant::now();
+        let durable = first.durable;
+        let Self { connection, news, durable: current } = self;
+        let mut outer = match begin(connection, current, durable) {
+            Ok(outer) => outer,
+            Err(error) => {
+                (first.work)(Err(error.into()));
+                return None;
+            }
+        };
+        let (mut kept, mut newest, mut next) = (Vec::new(), (0, 0), Some(Job::Change(first)));
+        while let Some(Job::Change(change)) = next {
+            if durable == Durable::WithTheNext && change.durable == Durable::AtOnce {
+                next = Some(Job::Change(change));
+                break;
+            }
+            kept.extend(apply(&mut outer, change, &mut newest));
+            // A full disk makes SQLite roll everything back by itself; what came after would be written by itself.
+            let over = outer.is_autocommit() || kept.len() >= MOST || begun.elapsed() >= LONGEST;
+            next = if over { None } else { inbox.try_recv().ok() };
         }
-    };
-    let (mut kept, mut newest, mut next) = (Vec::new(), (0, 0), Some(Job::Change(first)));
-    while let Some(Job::Change(change)) = next {
-        kept.extend(apply(&mut outer, change, &mut newest));
-        // A full disk makes SQLite roll everything back by itself; what came after would be written by itself.
-        let over = outer.is_autocommit() || kept.len() >= MOST || begun.elapsed() >= LONGEST;
-        next = if over { None } else { inbox.try_recv().ok() };
-    }
-    let committed = outer.commit();
-    if committed.is_ok() {
-        for (channel, sequence) in [(&news.events, newest.0), (&news.attention, newest.1)] {
-            if sequence > 0 {
-                channel.send_replace(sequence);
+        let committed = outer.commit();
+        if committed.is_ok() {
+            for (channel, sequence) in [(&news.events, newest.0), (&news.attention, newest.1)] {
+                if sequence > 0 {
+                    channel.send_replace(sequence);
+                }
             }
         }
+        for settle in kept {
+            settle(committed.as_ref().map(drop).map_err(|error| StoreError::Query(copy(error))));
+        }
+        next
     }
-    for settle in kept {
-        settle(committed.as_ref().map(drop).map_err(|error| StoreError::Query(copy(error))));
+}
+
+/// Begins a transaction whose commit waits for what is wanted. SQLite takes another level of syncing only before it.
+fn begin<'a>(
+    connection: &'a mut Connection,
+    current: &mut Durable,
+    wanted: Durable,
+) -> rusqlite::Result<Transaction<'a>> {
+    if *current != wanted {
+        let level = if wanted == Durable::AtOnce { "FULL" } else { "NORMAL" };
+        connection.pragma_update(None, "synchronous", level)?;
+        *current = wanted;
     }
-    next
+    connection.transaction_with_behavior(TransactionBehavior::Immediate)
 }
 
 /// Tries one change; keeps it in the transaction when it succeeds.
 fn apply(outer: &mut Transaction<'_>, change: Change, newest: &mut (i64, i64)) -> Option<Settle> {
     let inner = match outer.savepoint() {
         Ok(inner) => inner,
-        Err(error) => return change(Err(error.into())),
+        Err(error) => return (change.work)(Err(error.into())),
     };
     let mut tx = Tx { inner, last_event: 0, last_attention: 0 };
-    let settle = change(Ok(&mut tx))?;
+    let settle = (change.work)(Ok(&mut tx))?;
+    debug_assert!(change.durable == Durable::AtOnce || (tx.last_event, tx.last_attention) == (0, 0));
     let Tx { inner, last_event, last_attention } = tx;
     if let Err(error) = inner.commit() {
         settle(Err(error.into()));
