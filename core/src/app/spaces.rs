@@ -80,6 +80,7 @@ impl App {
             lowers: Vec::new(),
             frozen: None,
             forked_from: None,
+            stands: None,
             failed_build: None,
         })
     }

@@ -42,6 +42,9 @@ pub struct WorkspaceSpec {
     /// The workspace whose state this one began with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forked_from: Option<Uuid>,
+    /// Whether it is written down what a fork stands on; none in records of older versions, which did so at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stands: Option<bool>,
     /// The last build of its image, if it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_build: Option<FailedBuild>,

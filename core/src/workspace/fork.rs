@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::paths::short;
 use super::records::Workspaces;
-use crate::sandbox::layer::{Frozen, Marks, freeze};
+use crate::sandbox::layer::{Marks, freeze};
 use crate::store::{self, StoreError, Tx, WorkspaceRow, WorkspaceSpec, blocking, io_error};
 
 /// How often a copy is begun anew when the layer is being turned over under it.
@@ -49,6 +49,7 @@ pub fn fork_of(parent: &WorkspaceRow) -> Result<WorkspaceRow, ApiError> {
             forked_from: Some(parent.id),
             lowers: Vec::new(),
             frozen: None,
+            stands: Some(false),
             failed_build: None,
             ..parent.spec.clone()
         },
@@ -110,8 +111,13 @@ impl Workspaces {
         let id = row.id.to_string();
         let row =
             self.store.read(move |c| store::find_workspace(c, &id)).await?.unwrap_or_else(|| row.clone());
-        if self.paths(row.id).layer.join("upper").exists() {
-            return Ok(row);
+        let layer = self.paths(row.id).layer;
+        if layer.join("upper").exists() {
+            if row.spec.stands != Some(false) {
+                return Ok(row);
+            }
+            // What it stands on was lost in a power cut. Nothing has run in it: a run is on the disk before it begins.
+            std::fs::remove_dir_all(&layer).map_err(|e| io_error(&layer, &e))?;
         }
         let wanted = Instant::now();
         let turn = self.freezer.turn(parent);
@@ -160,7 +166,8 @@ impl Workspaces {
         Ok(Some(name))
     }
 
-    /// Writes down what a fork stands on. The image is the parent's own, whatever its template has become.
+    /// Writes down what a fork stands on. The image is the parent's own, whatever its template has become. It is on the
+    /// disk with the fork's first run.
     async fn name_layers(
         &self,
         fork: Uuid,
@@ -169,13 +176,14 @@ impl Workspaces {
     ) -> Result<WorkspaceRow, ApiError> {
         Ok(self
             .store
-            .write(move |tx| {
+            .note(move |tx| {
                 let gone =
                     || ApiError::new(ErrorCode::UnknownWorkspace, "the workspace of this fork is gone");
                 let parent = store::find_workspace(tx, &parent.to_string())?.ok_or_else(gone)?;
                 let mut row = store::find_workspace(tx, &fork.to_string())?.ok_or_else(gone)?;
                 row.spec.lowers = copy.into_iter().chain(parent.spec.lowers).collect();
                 row.spec.image = parent.spec.image;
+                row.spec.stands = Some(true);
                 store::save_workspace(tx, &row)?;
                 Ok(row)
             })
@@ -226,35 +234,27 @@ fn freeze_into(layers: &Path, earlier: Option<&str>, upper: &Path) -> Result<(St
         let marks = Marks::load(&layers.join(name).join(MARKS))?;
         Some((name, layers.join(name).join(TREE), marks))
     });
+    if let Some((name, _, marks)) = &earlier
+        && marks.hold_for(upper).map_err(|e| io_error(upper, &e))?
+    {
+        return Ok(((*name).to_owned(), false));
+    }
+    let before = earlier.as_ref().map(|(_, tree, marks)| (tree.as_path(), marks));
     let mut tried = 0;
     loop {
         tried += 1;
         let name = short(Uuid::now_v7());
         let home = layers.join(&name);
         std::fs::create_dir_all(&home).map_err(|e| io_error(&home, &e))?;
-        let before = earlier.as_ref().map(|(_, tree, marks)| (tree.as_path(), marks));
-        let frozen = freeze(upper, before, &home.join(TREE)).and_then(|frozen| {
-            if let Frozen::New(marks) = &frozen {
-                marks.save(&home.join(MARKS))?;
-            }
-            Ok(frozen)
-        });
-        match frozen {
-            Ok(Frozen::New(_)) => return Ok((name, true)),
-            Ok(Frozen::Same) => {
-                std::fs::remove_dir(&home).map_err(|e| io_error(&home, &e))?;
-                return Ok((earlier.map_or(name, |(earlier, ..)| earlier.to_owned()), false));
-            }
-            Err(error) => {
-                std::fs::remove_dir_all(&home).map_err(|e| io_error(&home, &e))?;
-                if tried == TRIES {
-                    return Err(ApiError::new(
-                        ErrorCode::SandboxFailed,
-                        format!("the workspace's layer cannot be frozen: {error}"),
-                    )
-                    .hint("see that the disk has room, and that the layer is not turned over all the time"));
-                }
-            }
+        let frozen = freeze(upper, before, &home.join(TREE)).and_then(|marks| marks.save(&home.join(MARKS)));
+        let Err(error) = frozen else { return Ok((name, true)) };
+        std::fs::remove_dir_all(&home).map_err(|e| io_error(&home, &e))?;
+        if tried == TRIES {
+            return Err(ApiError::new(
+                ErrorCode::SandboxFailed,
+                format!("the workspace's layer cannot be frozen: {error}"),
+            )
+            .hint("see that the disk has room, and that the layer is not turned over all the time"));
         }
     }
 }

@@ -25,26 +25,12 @@ const OF_AN_UPPER: [&[u8]; 4] = [
 /// Longest list of attributes and longest value; the kernel's own bounds.
 const ATTRIBUTES: usize = 64 << 10;
 
-/// What came of freezing.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Frozen {
-    /// The earlier copy is still what the upper holds.
-    Same,
-    /// A new copy, and the marks of what it holds.
-    New(Marks),
-}
-
-/// Copies `upper` to the new directory `into`, unless `earlier` (a copy and its marks) is the same. Files that have not
-/// changed since are shared with it.
+/// Copies `upper` to the new directory `into` and returns the marks of what the copy holds. Files that have not changed
+/// since `earlier` (a copy and its marks) are shared with it.
 ///
 /// # Errors
 /// The file system's; `into` may then be half there.
-pub fn freeze(upper: &Path, earlier: Option<(&Path, &Marks)>, into: &Path) -> io::Result<Frozen> {
-    if let Some((_, marks)) = earlier
-        && marks.prove(&Marks::of(upper)?)
-    {
-        return Ok(Frozen::Same);
-    }
+pub fn freeze(upper: &Path, earlier: Option<(&Path, &Marks)>, into: &Path) -> io::Result<Marks> {
     let before = racy_from();
     fs::create_dir(into)?;
     let earlier = match earlier {
@@ -66,7 +52,7 @@ pub fn freeze(upper: &Path, earlier: Option<(&Path, &Marks)>, into: &Path) -> io
     let top = directory(upper)?;
     copy_attributes(&top, &copy.into)?;
     finish(&copy.into, &rustix::fs::fstat(&top)?)?;
-    Ok(Frozen::New(marks))
+    Ok(marks)
 }
 
 fn directory(path: &Path) -> io::Result<OwnedFd> {
@@ -239,13 +225,6 @@ mod tests {
     use super::super::walk::tests::let_age;
     use super::*;
 
-    fn new(frozen: Frozen) -> Marks {
-        match frozen {
-            Frozen::New(marks) => marks,
-            Frozen::Same => panic!("it is another state"),
-        }
-    }
-
     #[test]
     fn everything_of_an_upper_is_carried_over() {
         let dir = tempfile::tempdir().unwrap();
@@ -265,7 +244,7 @@ mod tests {
         let sparse = File::create(upper.join("sparse")).unwrap();
         sparse.set_len(1 << 40).unwrap();
         sparse.write_at(b"far", 1 << 39).unwrap();
-        new(freeze(&upper, None, &into).unwrap());
+        freeze(&upper, None, &into).unwrap();
         let of = |path: &str| fs::symlink_metadata(into.join(path)).unwrap();
         assert_eq!(
             (fs::read_to_string(into.join("d/file")).unwrap(), of("d/file").mode() & 0o7777),
@@ -290,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_state_is_not_copied_and_a_later_one_shares_what_stayed() {
+    fn a_later_state_shares_what_stayed() {
         let dir = tempfile::tempdir().unwrap();
         let upper = dir.path().join("upper");
         fs::create_dir(&upper).unwrap();
@@ -299,13 +278,13 @@ mod tests {
         }
         let_age(dir.path());
         let first = dir.path().join("first");
-        let marks = new(freeze(&upper, None, &first).unwrap());
+        let marks = freeze(&upper, None, &first).unwrap();
+        assert!(marks.hold_for(&upper).unwrap());
         let second = dir.path().join("second");
-        assert_eq!(freeze(&upper, Some((&first, &marks)), &second).unwrap(), Frozen::Same);
-        assert!(!second.exists());
         fs::write(upper.join("changes"), "two").unwrap();
         fs::remove_file(upper.join("goes")).unwrap();
-        new(freeze(&upper, Some((&first, &marks)), &second).unwrap());
+        assert!(!marks.hold_for(&upper).unwrap());
+        freeze(&upper, Some((&first, &marks)), &second).unwrap();
         let inode = |path: PathBuf| fs::metadata(path).unwrap().ino();
         assert_eq!(inode(first.join("stays")), inode(second.join("stays")));
         assert_eq!(fs::read_to_string(second.join("changes")).unwrap(), "two");

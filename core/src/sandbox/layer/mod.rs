@@ -16,5 +16,5 @@
 mod copy;
 mod walk;
 
-pub use copy::{Frozen, freeze};
+pub use copy::freeze;
 pub use walk::{Entry, Kind, Marks, walk};

@@ -146,10 +146,17 @@ impl Marks {
         self.0.insert(entry.path.as_os_str().as_bytes().to_vec(), Mark::of(&entry.stat, before));
     }
 
-    /// Whether `now` is surely the same state in every entry.
-    pub fn prove(&self, now: &Self) -> bool {
-        self.0.len() == now.0.len()
-            && self.0.iter().zip(&now.0).all(|((path, mark), (other, new))| path == other && mark.proves(new))
+    /// Whether an upper is surely still the same in every entry. Ends at the first that is not.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn hold_for(&self, upper: &Path) -> io::Result<bool> {
+        let (mut seen, mut same) = (0, true);
+        let walked = walk(upper, &mut |entry| {
+            (seen, same) = (seen + 1, self.proves(entry));
+            if same { Ok(()) } else { Err(io::ErrorKind::Other.into()) }
+        });
+        if same { walked.map(|()| seen == self.0.len()) } else { Ok(false) }
     }
 
     /// Whether an entry is surely as it was when these marks were taken.
@@ -236,16 +243,23 @@ pub(super) mod tests {
         fs::write(upper.join("a/b/file"), "one").unwrap();
         symlink("/etc", upper.join("link")).unwrap();
         let fresh = Marks::of(&upper).unwrap();
-        assert!(!fresh.prove(&fresh), "what has just changed may change again unseen");
+        assert!(!fresh.hold_for(&upper).unwrap(), "what has just changed may change again unseen");
         let_age(dir.path());
         let before = Marks::of(&upper).unwrap();
-        assert!(before.prove(&Marks::of(&upper).unwrap()));
+        assert!(before.hold_for(&upper).unwrap());
         assert!(before.has(Path::new("a/b/file")) && !before.has(Path::new("etc")));
         // As long, and with the old time put back.
         let time = fs::metadata(upper.join("a/b/file")).unwrap().modified().unwrap();
         fs::write(upper.join("a/b/file"), "two").unwrap();
         fs::File::options().write(true).open(upper.join("a/b/file")).unwrap().set_modified(time).unwrap();
-        assert!(!before.prove(&Marks::of(&upper).unwrap()));
+        assert!(!before.hold_for(&upper).unwrap());
+        let other = Marks::of(&upper).unwrap();
+        let_age(dir.path());
+        assert!(!other.hold_for(&upper).unwrap(), "its last change was too new to be told from a later one");
+        let other = Marks::of(&upper).unwrap();
+        assert!(other.hold_for(&upper).unwrap());
+        fs::remove_file(upper.join("link")).unwrap();
+        assert!(!other.hold_for(&upper).unwrap(), "something is gone");
     }
 
     #[test]
