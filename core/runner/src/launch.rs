@@ -7,10 +7,13 @@
 //! It is a step between the daemon and nspawn, in a process of its own, since changing the mount namespace, the session
 //! and the cgroup of a threaded daemon is not possible.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
@@ -18,13 +21,14 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{Mode, mkdirat};
-use nix::sys::wait::waitpid;
-use nix::unistd::{self, ForkResult, Gid, Pid, Uid};
+use nix::unistd::{self, Gid, Uid};
 use serde::{Deserialize, Serialize};
 
+use idmap::{Access, Ids, idmap_in_place, idmap_to, user_namespace};
+
 mod disks;
+mod idmap;
 mod network;
 pub mod trial;
 
@@ -43,15 +47,20 @@ pub struct LaunchPlan {
     pub lowers: Vec<PathBuf>,
     /// Holds `upper` and `work`.
     pub layer: PathBuf,
-    /// Where the root is mounted.
-    pub merged: PathBuf,
+    /// Where a small file system of the sandbox's own is mounted, on which it is put together.
+    pub stage: PathBuf,
+    /// Where on the stage the root is mounted.
+    pub root: PathBuf,
     /// Host id of the sandbox's root.
     pub uid_base: u32,
     /// How many ids.
     pub uid_count: u32,
     /// What is bound, and the place in the root that must be there for it.
     pub mount_points: Vec<(PathBuf, PathBuf)>,
-    /// `cgroup.procs` files to join.
+    /// What is bound so that its owner is the sandbox's root, and where on the stage nspawn finds it like that. nspawn
+    /// could do this too, but makes a process for each.
+    pub shifted: Vec<(PathBuf, PathBuf)>,
+    /// Files of control groups that it joins by writing `0`: `tasks` of version 1, `cgroup.procs` of version 2.
     pub cgroups: Vec<PathBuf>,
     /// nspawn and its arguments.
     pub argv: Vec<String>,
@@ -66,7 +75,7 @@ pub struct LaunchPlan {
 /// One JSON line on stderr when a step failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaunchFailure {
-    /// Which step: `read_plan`, `network`, `namespace`, `idmap`, `overlay`, `mount_point`, `cgroup`, `oom_score`, `session`, `exec`.
+    /// Which step: `read_plan`, `network`, `namespace`, `idmap`, `stage`, `overlay`, `mount_point`, `cgroup`, `oom_score`, `session`, `exec`.
     pub step: String,
     /// Error number of the kernel, when it was the kernel's.
     pub errno: Option<i32>,
@@ -132,6 +141,7 @@ fn launch() -> Result<std::convert::Infallible, LaunchFailure> {
 
     own_namespace()?;
     disks::leave_out(&plan.needed)?;
+    mount_stage(&plan)?;
     mount_root(&plan)?;
     for procs in &plan.cgroups {
         fs::write(procs, "0").step("cgroup", || procs.display().to_string())?;
@@ -150,14 +160,38 @@ fn own_namespace() -> Result<(), LaunchFailure> {
     mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).step("namespace", || "mount slave /".into())
 }
 
-/// Puts idmapped clones of the layers in their own places, then the overlay of both on `merged`.
+/// Mounts the stage and puts an idmapped clone of each bind on it.
+fn mount_stage(plan: &LaunchPlan) -> Result<(), LaunchFailure> {
+    let what = || plan.stage.display().to_string();
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("none"), &plan.stage, Some("tmpfs"), flags, Some("mode=0755")).step("stage", what)?;
+    fs::create_dir(&plan.root).step("stage", || plan.root.display().to_string())?;
+    // One map serves all that have the same owner.
+    let mut users: BTreeMap<u32, OwnedFd> = BTreeMap::new();
+    for (source, place) in &plan.shifted {
+        let found = fs::metadata(source).step("idmap", || source.display().to_string())?;
+        let made = if found.is_dir() { fs::create_dir(place) } else { File::create(place).map(drop) };
+        made.step("stage", || place.display().to_string())?;
+        let users = match users.entry(found.uid()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(owner) => {
+                let ids = Ids { stored: *owner.key(), shown: plan.uid_base, count: 1 };
+                owner.insert(user_namespace(ids)?)
+            }
+        };
+        idmap_to(source, users, place)?;
+    }
+    Ok(())
+}
+
+/// Puts idmapped clones of the layers in their own places, then the overlay of both on the stage.
 fn mount_root(plan: &LaunchPlan) -> Result<(), LaunchFailure> {
-    let users = user_namespace(plan.uid_base, plan.uid_count)?;
+    let users = user_namespace(Ids { stored: 0, shown: plan.uid_base, count: plan.uid_count })?;
     let below: Vec<&PathBuf> = plan.lowers.iter().chain([&plan.image]).collect();
     for lower in &below {
-        idmap_in_place(lower, &users, true)?;
+        idmap_in_place(lower, &users, Access::Read)?;
     }
-    idmap_in_place(&plan.layer, &users, false)?;
+    idmap_in_place(&plan.layer, &users, Access::Write)?;
     let options = format!(
         "lowerdir={},upperdir={layer}/upper,workdir={layer}/work",
         below.iter().map(|lower| lower.display().to_string()).collect::<Vec<_>>().join(":"),
@@ -165,11 +199,11 @@ fn mount_root(plan: &LaunchPlan) -> Result<(), LaunchFailure> {
     );
     // The overlay works with the ids of whoever mounts it, and through the clone the host's root is nobody.
     act_on_files_as(plan.uid_base)?;
-    let flags = MsFlags::MS_NODEV;
-    mount(Some("overlay"), &plan.merged, Some("overlay"), flags, Some(options.as_str()))
-        .step("overlay", || format!("{} ({options})", plan.merged.display()))?;
+    let (root, flags) = (&plan.root, MsFlags::MS_NODEV);
+    mount(Some("overlay"), root, Some("overlay"), flags, Some(options.as_str()))
+        .step("overlay", || format!("{} ({options})", root.display()))?;
     for (source, target) in &plan.mount_points {
-        make_mount_point(&plan.merged, source, target)?;
+        make_mount_point(root, source, target)?;
     }
     act_on_files_as(0)
 }
@@ -261,104 +295,6 @@ fn detach() -> Result<(), LaunchFailure> {
         libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_uint)
     };
     Errno::result(marked).map(drop).step("session", || "close_range".into())
-}
-
-/// A user namespace that maps ids 0.. to `base`..: a mount's idmapping is described by one. It needs a process to be
-/// made, which ends at once.
-fn user_namespace(base: u32, count: u32) -> Result<OwnedFd, LaunchFailure> {
-    let what = || "user namespace".to_owned();
-    let (ready_read, ready_write) = unistd::pipe2(OFlag::O_CLOEXEC).step("idmap", what)?;
-    // SAFETY: this program is single-threaded here, so the child may use everything.
-    match unsafe { unistd::fork() }.step("idmap", what)? {
-        ForkResult::Child => hold_user_namespace(ready_write),
-        ForkResult::Parent { child } => {
-            drop(ready_write);
-            let namespace = map_and_open(child, File::from(ready_read), base, count);
-            let _ = kill(child, Signal::SIGKILL);
-            let _ = waitpid(child, None);
-            namespace
-        }
-    }
-}
-
-/// The child's part: enter a new user namespace, say so, and wait to be killed.
-fn hold_user_namespace(ready: OwnedFd) -> ! {
-    let errno = match unshare(CloneFlags::CLONE_NEWUSER) {
-        Ok(()) => 0,
-        Err(errno) => errno as i32,
-    };
-    let _ = unistd::write(&ready, &errno.to_ne_bytes());
-    loop {
-        unistd::pause();
-    }
-}
-
-fn map_and_open(child: Pid, mut ready: File, base: u32, count: u32) -> Result<OwnedFd, LaunchFailure> {
-    let mut errno = [0; 4];
-    ready.read_exact(&mut errno).step("idmap", || "helper process".into())?;
-    match i32::from_ne_bytes(errno) {
-        0 => {}
-        raw => return Err(Errno::from_raw(raw)).step("idmap", || "unshare user namespace".into()),
-    }
-    for file in ["uid_map", "gid_map"] {
-        let path = format!("/proc/{child}/{file}");
-        fs::write(&path, format!("0 {base} {count}\n")).step("idmap", || path)?;
-    }
-    let path = format!("/proc/{child}/ns/user");
-    Ok(File::open(&path).step("idmap", || path)?.into())
-}
-
-const OPEN_TREE_CLONE: libc::c_uint = 1;
-const MOVE_MOUNT_F_EMPTY_PATH: libc::c_uint = 4;
-const MOUNT_ATTR_RDONLY: u64 = 0x1;
-const MOUNT_ATTR_NODEV: u64 = 0x4;
-const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
-
-/// `struct mount_attr` of the kernel, in its first version.
-#[repr(C)]
-struct MountAttr {
-    attr_set: u64,
-    attr_clr: u64,
-    propagation: u64,
-    userns_fd: u64,
-}
-
-/// Covers a directory with an idmapped clone of itself, in this mount namespace only.
-fn idmap_in_place(dir: &Path, users: &OwnedFd, read_only: bool) -> Result<(), LaunchFailure> {
-    let what = || dir.display().to_string();
-    let path = CString::new(dir.as_os_str().as_encoded_bytes())
-        .map_err(|e| LaunchFailure::new("idmap", e.to_string()))?;
-    let flags = OPEN_TREE_CLONE | OFlag::O_CLOEXEC.bits() as libc::c_uint;
-    // SAFETY: `path` is a C string that outlives the call.
-    let tree = unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) };
-    let tree = Errno::result(tree).step("idmap", || format!("open_tree {}", what()))?;
-    // SAFETY: open_tree returned a new descriptor that nobody else owns.
-    let tree = unsafe { OwnedFd::from_raw_fd(tree as RawFd) };
-
-    let attr = MountAttr {
-        attr_set: MOUNT_ATTR_IDMAP | MOUNT_ATTR_NODEV | if read_only { MOUNT_ATTR_RDONLY } else { 0 },
-        attr_clr: 0,
-        propagation: 0,
-        userns_fd: users.as_raw_fd() as u64,
-    };
-    let (fd, size) = (tree.as_raw_fd(), size_of::<MountAttr>());
-    // SAFETY: the empty path means `fd` itself; `attr` is a valid mount_attr of the given size.
-    let set = unsafe {
-        libc::syscall(libc::SYS_mount_setattr, fd, c"".as_ptr(), libc::AT_EMPTY_PATH, &raw const attr, size)
-    };
-    Errno::result(set).step("idmap", || format!("mount_setattr {}", what()))?;
-    // SAFETY: both paths are C strings that outlive the call.
-    let moved = unsafe {
-        libc::syscall(
-            libc::SYS_move_mount,
-            fd,
-            c"".as_ptr(),
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            MOVE_MOUNT_F_EMPTY_PATH,
-        )
-    };
-    Errno::result(moved).map(drop).step("idmap", || format!("move_mount {}", what()))
 }
 
 #[cfg(test)]

@@ -72,8 +72,10 @@ pub struct OverlayPlan {
     pub lowers: Vec<PathBuf>,
     /// Holds `upper` and `work`.
     pub layer: PathBuf,
-    /// Where the root is mounted.
-    pub merged: PathBuf,
+    /// Where it is put together.
+    pub stage: PathBuf,
+    /// Where on the stage the root is mounted.
+    pub root: PathBuf,
     /// Host id of the sandbox's root; files of both layers are stored as root's and shifted on the way.
     pub uid_base: u32,
     /// How many ids.
@@ -96,6 +98,8 @@ pub struct SandboxPlan {
     pub overlay: OverlayPlan,
     /// Places to make in the root: nspawn cannot, being nobody there.
     pub mount_points: Vec<MountPoint>,
+    /// What is bound with its owner as root, and where on the stage nspawn finds it like that.
+    pub shifted: Vec<(PathBuf, PathBuf)>,
     /// nspawn and its arguments.
     pub argv: Vec<String>,
     /// nspawn's whole environment.
@@ -127,30 +131,34 @@ pub fn plan(spec: &SandboxSpec) -> Result<SandboxPlan, SpecError> {
     if spec.lowers.len() > MOST_LOWERS {
         return Err(SpecError::Layers { count: spec.lowers.len(), most: MOST_LOWERS });
     }
-    let merged = check_layer("root", &spec.merged)?;
+    check_layer("root", &spec.merged)?;
+    let root = spec.merged.join("root");
+    let mut stage = Stage { place: &spec.merged, shifted: Vec::new() };
 
     let mut argv: Vec<String> = base_arguments().map(str::to_owned).collect();
     argv.extend(registration_arguments(spec.registration).map(str::to_owned));
-    argv.push(format!("--directory={merged}"));
+    argv.push(format!("--directory={}", root.display()));
     argv.push(format!("--machine={}", spec.machine));
     argv.push(format!("--hostname={}", spec.hostname));
     argv.push(format!("--private-users={}:{UIDS_PER_SANDBOX}", spec.uid_base));
     argv.push(format!("--drop-capability={}", dropped_capabilities().join(",")));
     argv.extend(network_arguments(&spec.network).map(str::to_owned));
-    argv.push(bind_argument(&own_bind(&spec.runner, INSIDE_RUNNER).read_only())?);
-    argv.push(bind_argument(&own_bind(&spec.control, INSIDE_CONTROL))?);
-    argv.extend(bind_arguments(&spec.binds)?);
+    argv.push(stage.bind_argument(&own_bind(&spec.runner, INSIDE_RUNNER).read_only())?);
+    argv.push(stage.bind_argument(&own_bind(&spec.control, INSIDE_CONTROL))?);
+    argv.extend(stage.bind_arguments(&spec.binds)?);
     argv.extend([INSIDE_RUNNER, "init", "--control", INSIDE_CONTROL].map(str::to_owned));
 
     let overlay = OverlayPlan {
         image: spec.image.clone(),
         lowers: spec.lowers.clone(),
         layer: spec.layer.clone(),
-        merged: spec.merged.clone(),
+        stage: spec.merged.clone(),
+        root,
         uid_base: spec.uid_base,
         uid_count: UIDS_PER_SANDBOX,
     };
-    Ok(SandboxPlan { overlay, mount_points: mount_points(spec), argv, env: environment() })
+    let shifted = stage.shifted;
+    Ok(SandboxPlan { overlay, mount_points: mount_points(spec), shifted, argv, env: environment() })
 }
 
 /// Places on file systems that nspawn itself mounts fresh, or within another bind, need not be in the root.
@@ -224,28 +232,37 @@ fn own_bind(source: &Path, target: &str) -> Bind {
     Bind { source: source.to_owned(), target: target.into(), read_only: false, idmap: IdMap::RootIdmap }
 }
 
-fn bind_arguments(binds: &[Bind]) -> Result<Vec<String>, SpecError> {
-    let mut targets = BTreeSet::new();
-    let mut arguments = Vec::with_capacity(binds.len());
-    for bind in binds {
-        check_target(&bind.target)?;
-        if !targets.insert(&bind.target) {
-            return Err(SpecError::SameTarget { target: bind.target.clone() });
-        }
-        arguments.push(bind_argument(bind)?);
-    }
-    Ok(arguments)
+/// What the launcher prepares for nspawn to bind.
+struct Stage<'a> {
+    place: &'a Path,
+    shifted: Vec<(PathBuf, PathBuf)>,
 }
 
-fn bind_argument(bind: &Bind) -> Result<String, SpecError> {
-    let source = quote_bind("bind source", &bind.source)?;
-    let target = quote_bind("bind target", &bind.target)?;
-    let option = if bind.read_only { "--bind-ro" } else { "--bind" };
-    let idmap = match bind.idmap {
-        IdMap::RootIdmap => "rootidmap",
-        IdMap::None => "noidmap",
-    };
-    Ok(format!("{option}={source}:{target}:{idmap}"))
+impl Stage<'_> {
+    fn bind_arguments(&mut self, binds: &[Bind]) -> Result<Vec<String>, SpecError> {
+        let mut targets = BTreeSet::new();
+        let mut arguments = Vec::with_capacity(binds.len());
+        for bind in binds {
+            check_target(&bind.target)?;
+            if !targets.insert(&bind.target) {
+                return Err(SpecError::SameTarget { target: bind.target.clone() });
+            }
+            arguments.push(self.bind_argument(bind)?);
+        }
+        Ok(arguments)
+    }
+
+    fn bind_argument(&mut self, bind: &Bind) -> Result<String, SpecError> {
+        let mut source = quote_bind("bind source", &bind.source)?;
+        let target = quote_bind("bind target", &bind.target)?;
+        if bind.idmap == IdMap::RootIdmap {
+            let place = self.place.join(self.shifted.len().to_string());
+            source = quote_bind("bind source", &place)?;
+            self.shifted.push((bind.source.clone(), place));
+        }
+        let option = if bind.read_only { "--bind-ro" } else { "--bind" };
+        Ok(format!("{option}={source}:{target}:noidmap"))
+    }
 }
 
 /// Compiling nspawn's filter is most of its start; the runner loads a ready-made one before anything else runs. The

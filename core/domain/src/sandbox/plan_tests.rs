@@ -11,7 +11,7 @@ fn spec() -> SandboxSpec {
         image: "/d/images/minimal/rootfs".into(),
         lowers: Vec::new(),
         layer: "/d/workspaces/1/layer".into(),
-        merged: "/d/workspaces/1/root".into(),
+        merged: "/d/workspaces/1/stage".into(),
         control: "/d/runs/1".into(),
         runner: "/usr/bin/sandbox-runner".into(),
         binds: vec![Bind::same_path("/home/u/repo")],
@@ -37,7 +37,7 @@ fn the_whole_command_line_is_as_written_here() {
         "--rlimit=NOFILE=8192:65536",
         "--register=no",
         "--keep-unit",
-        "--directory=/d/workspaces/1/root",
+        "--directory=/d/workspaces/1/stage/root",
         "--machine=sbx-1",
         "--hostname=workspace",
         "--private-users=1048576:65536",
@@ -45,15 +45,19 @@ fn the_whole_command_line_is_as_written_here() {
          CAP_LINUX_IMMUTABLE,CAP_MKNOD,CAP_NET_ADMIN,CAP_NET_BROADCAST,CAP_NET_RAW,CAP_SETFCAP,CAP_SYS_BOOT,\
          CAP_SYS_CHROOT,CAP_SYS_NICE,CAP_SYS_PTRACE,CAP_SYS_RESOURCE,CAP_SYS_TTY_CONFIG",
         "--resolv-conf=bind-host",
-        "--bind-ro=/usr/bin/sandbox-runner:/run/sandboxed-sh/runner:rootidmap",
-        "--bind=/d/runs/1:/run/sandboxed-sh/control:rootidmap",
-        "--bind=/home/u/repo:/home/u/repo:rootidmap",
+        "--bind-ro=/d/workspaces/1/stage/0:/run/sandboxed-sh/runner:noidmap",
+        "--bind=/d/workspaces/1/stage/1:/run/sandboxed-sh/control:noidmap",
+        "--bind=/d/workspaces/1/stage/2:/home/u/repo:noidmap",
         "/run/sandboxed-sh/runner",
         "init",
         "--control",
         "/run/sandboxed-sh/control",
     ];
-    assert_eq!(plan(&spec()).unwrap().argv, expected);
+    let plan = plan(&spec()).unwrap();
+    assert_eq!(plan.argv, expected);
+    let shifted = [("/usr/bin/sandbox-runner", 0), ("/d/runs/1", 1), ("/home/u/repo", 2)];
+    let place = |number| PathBuf::from(format!("/d/workspaces/1/stage/{number}"));
+    assert_eq!(plan.shifted, shifted.map(|(source, number)| (source.into(), place(number))));
 }
 
 #[test]
@@ -89,9 +93,9 @@ fn names_that_nspawn_or_a_path_would_misread_are_refused() {
 
 #[test]
 fn a_bind_cannot_smuggle_options() {
-    let bind = Bind::same_path("/r:/etc:noidmap");
+    let bind = Bind { idmap: IdMap::None, ..Bind::same_path("/r:/etc:rootidmap") };
     let argv = plan(&SandboxSpec { binds: vec![bind], ..spec() }).unwrap().argv;
-    assert!(argv.contains(&"--bind=/r\\:/etc\\:noidmap:/r\\:/etc\\:noidmap:rootidmap".to_owned()));
+    assert!(argv.contains(&"--bind=/r\\:/etc\\:rootidmap:/r\\:/etc\\:rootidmap:noidmap".to_owned()));
 }
 
 #[test]

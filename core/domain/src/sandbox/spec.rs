@@ -94,7 +94,7 @@ pub struct SandboxSpec {
     pub lowers: Vec<PathBuf>,
     /// Directory of this sandbox's own writable layer; holds `upper` and `work`, which overlayfs wants on one mount.
     pub layer: PathBuf,
-    /// Empty directory on which the root is mounted, in a mount namespace of the sandbox's own.
+    /// Empty directory on which the root and what is bound are put together, in a mount namespace of the sandbox's own.
     pub merged: PathBuf,
     /// Control directory of the runner.
     pub control: PathBuf,

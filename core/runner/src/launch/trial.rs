@@ -19,13 +19,14 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{self, ForkResult};
 
-use super::{LaunchFailure, LaunchPlan, act_on_files_as, idmap_in_place, mount_root, own_namespace};
-use super::{network, user_namespace};
+use super::idmap::{Access, Ids, idmap_in_place, user_namespace};
+use super::{LaunchFailure, LaunchPlan, act_on_files_as, mount_root, mount_stage, network, own_namespace};
 use crate::{scope, seccomp};
 
 /// Ids of the try: the last range that a sandbox could get, so hardly one that runs.
 const UID_BASE: u32 = 0x7000_0000 - UID_COUNT;
 const UID_COUNT: u32 = 0x1_0000;
+const IDS: Ids = Ids { stored: 0, shown: UID_BASE, count: UID_COUNT };
 
 /// Words of `WHAT`.
 pub const TRIALS: [&str; 7] =
@@ -45,9 +46,7 @@ pub fn main(what: &str, dir: Option<&Path>) -> ExitCode {
 fn tried(what: &str, dir: Option<&Path>) -> Result<String, String> {
     let dir = || dir.ok_or_else(|| format!("{what} needs a directory"));
     match what {
-        "user-namespace" => {
-            user_namespace(UID_BASE, UID_COUNT).map(|_| "made, with ids of its own".into()).map_err(told)
-        }
+        "user-namespace" => user_namespace(IDS).map(|_| "made, with ids of its own".into()).map_err(told),
         "idmapped-mount" => idmapped(dir()?),
         "overlay" => overlay(dir()?),
         "seccomp" => filter(),
@@ -69,11 +68,11 @@ fn io(what: &Path) -> impl Fn(std::io::Error) -> String + '_ {
 /// A file of root's must be the sandbox's root's through the mount, and the other way about.
 fn idmapped(dir: &Path) -> Result<String, String> {
     own_namespace().map_err(told)?;
-    let users = user_namespace(UID_BASE, UID_COUNT).map_err(told)?;
+    let users = user_namespace(IDS).map_err(told)?;
     let place = dir.join("idmapped");
     fs::create_dir(&place).map_err(io(&place))?;
     fs::write(place.join("old"), "").map_err(io(&place))?;
-    idmap_in_place(&place, &users, false).map_err(told)?;
+    idmap_in_place(&place, &users, Access::Write).map_err(told)?;
     let seen = fs::metadata(place.join("old")).map_err(io(&place))?.uid();
     if seen != UID_BASE {
         return Err(format!("a file of root's shows user id {seen} instead of {UID_BASE}"));
@@ -87,27 +86,31 @@ fn idmapped(dir: &Path) -> Result<String, String> {
 /// The very mounts of a launch, and what a workload does with them: reads, writes, deletes, replaces a directory.
 fn overlay(dir: &Path) -> Result<String, String> {
     let place = |name: &str| dir.join(name);
-    let (image, layer, merged) = (place("image"), place("layer"), place("merged"));
-    for made in [&image.join("dir"), &layer.join("upper"), &layer.join("work"), &merged] {
+    let (image, layer, stage) = (place("image"), place("layer"), place("stage"));
+    for made in [&image.join("dir"), &layer.join("upper"), &layer.join("work"), &stage] {
         fs::create_dir_all(made).map_err(io(made))?;
     }
     for file in ["kept", "gone", "dir/inner"] {
         fs::write(image.join(file), "below").map_err(io(&image))?;
     }
     own_namespace().map_err(told)?;
+    let merged = stage.join("root");
     let plan = LaunchPlan {
         image,
         lowers: Vec::new(),
         layer: layer.clone(),
-        merged: merged.clone(),
+        root: merged.clone(),
+        stage,
         uid_base: UID_BASE,
         uid_count: UID_COUNT,
         mount_points: Vec::new(),
+        shifted: Vec::new(),
         cgroups: Vec::new(),
         argv: Vec::new(),
         needed: Vec::new(),
         network: None,
     };
+    mount_stage(&plan).map_err(told)?;
     mount_root(&plan).map_err(told)?;
     act_on_files_as(UID_BASE).map_err(told)?;
     use_layers(&merged).map_err(io(&merged))?;
