@@ -17,8 +17,8 @@ const SERVER: &str =
     "cd \"$HOME\" && mkfifo in out && touch ready && exec /opt/sandboxed-sh/bin/desktop-mcp < in > out";
 /// The other ends, as a server that is a child.
 const PIPES: &str = "cat out & cat > in; wait";
-/// What is left in the sandbox of desktops and of programs; a browser that is ended leaves its lock.
-const LEFT: &str = "find /tmp /dev/shm -mindepth 1 -maxdepth 1 ! -name .X11-unix ! -name 'org.chromium.*' ! -name 'sbx-*'; \
+/// What is left in the sandbox of desktops and of programs.
+const LEFT: &str = "find /tmp /dev/shm -mindepth 1 -maxdepth 1 ! -name .X11-unix ! -name 'sbx-*'; \
     find /tmp/.X11-unix -mindepth 1; for one in /proc/[0-9]*/exe; do readlink $one; done | grep -Ev '/(dash|readlink|grep)$'";
 
 /// Starts the browser as anybody would, over the whole screen, does things to its page, and ends the desktop.

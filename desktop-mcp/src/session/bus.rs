@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::place::has_room;
 use crate::x::Access;
 
 /// Variables that would lead a program to another display, bus or input method.
@@ -29,15 +28,15 @@ pub fn environment(
     access: &Access,
     directory: &Path,
 ) -> BTreeMap<String, String> {
-    // Chromium puts a socket there too.
-    let deep = |name: &str, value: &str| name == "TMPDIR" && !has_room(Path::new(value));
-    let kept = |(name, value): &(String, String)| !REMOVED.contains(&name.as_str()) && !deep(name, value);
+    let kept = |(name, _): &(String, String)| !REMOVED.contains(&name.as_str());
     let mut env: BTreeMap<_, _> = inherited.filter(kept).collect();
     let path = |name: &str| directory.join(name).display().to_string();
     for (name, value) in [
         ("DISPLAY", access.name()),
         ("XAUTHORITY", path("Xauthority")),
         ("XDG_RUNTIME_DIR", path("run")),
+        // Browsers that are ended leave their files behind.
+        ("TMPDIR", path("tmp")),
         ("XDG_SESSION_TYPE", "x11".to_owned()),
         ("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}", path("run/bus"))),
         ("GDK_BACKEND", "x11".to_owned()),

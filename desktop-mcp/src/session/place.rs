@@ -4,9 +4,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// Longest path of a directory that has room for sockets: programs append up to 60 bytes, such as
-/// `/desktop-mcp-AbCdEf/run/at-spi/bus_0`, of the 107 that the kernel takes.
-const LONGEST: usize = 47;
+/// Longest path of a directory that has room for sockets: what programs append, such as
+/// `/desktop-mcp-AbCdEf/tmp/org.chromium.Chromium.AbCdEf/SingletonSocket`, has up to 68 of the 107 bytes that the kernel
+/// takes.
+const LONGEST: usize = 39;
 /// What is always short, and there.
 const LAST: &str = "/tmp";
 
@@ -16,8 +17,8 @@ pub fn parent(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
     named.into_iter().find(|path| has_room(path) && path.is_dir()).unwrap_or_else(|| LAST.into())
 }
 
-/// Whether sockets of programs fit into a directory.
-pub fn has_room(directory: &Path) -> bool {
+/// Whether sockets of programs fit into a desktop's directory there.
+fn has_room(directory: &Path) -> bool {
     directory.as_os_str().len() <= LONGEST
 }
 

@@ -74,7 +74,9 @@ impl Stage {
         // Until the keeper holds it too.
         let held = fs::File::open(&self.directory).map_err(failed)?;
         flock(&held, FlockOperation::NonBlockingLockShared).map_err(|error| failed(error.into()))?;
-        fs::DirBuilder::new().mode(0o700).create(self.directory.join("run")).map_err(failed)?;
+        for part in ["run", "tmp"] {
+            fs::DirBuilder::new().mode(0o700).create(self.directory.join(part)).map_err(failed)?;
+        }
         let cookie = Cookie::new().map_err(failed)?;
         cookie.write(&self.directory.join("Xauthority")).map_err(failed)?;
         fs::write(self.directory.join("openbox.xml"), include_str!("openbox.xml")).map_err(failed)?;

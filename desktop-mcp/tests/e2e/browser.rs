@@ -27,6 +27,9 @@ impl Browser {
         );
         stage.launch(&command).await;
         page.ready().await;
+        let desktop = std::fs::read_dir(stage.dir.path()).unwrap().flatten();
+        let desktop = desktop.map(|entry| entry.path().join("tmp")).find(|path| path.exists()).unwrap();
+        assert!(std::fs::read_dir(desktop).unwrap().count() > 0, "what it leaves goes with the desktop");
         Self { stage, page }
     }
 

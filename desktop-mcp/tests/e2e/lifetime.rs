@@ -1,6 +1,6 @@
 //! Desktops begin whole and end without a trace, whoever is killed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
@@ -102,9 +102,15 @@ fn keepers(processes: &[Pid]) -> [Pid; 2] {
     [parent(&keeper).unwrap(), keeper]
 }
 
-/// A program that leaves its parents, its session and the display behind, and says when it has.
-const ESCAPE: &str = "cd \"$XDG_RUNTIME_DIR\" && mkfifo up && (setsid sh -c 'sleep 1000 & echo > up; sleep 1000' \
+/// A program that leaves a temporary file, its parents, its session and the display behind, and says when it has.
+const ESCAPE: &str = "cd \"$XDG_RUNTIME_DIR\" && mktemp > made && mkfifo up && (setsid sh -c 'sleep 1000 & echo > up; sleep 1000' \
     >/dev/null 2>&1 &) && read -r _ < up";
+
+/// The temporary file that it left.
+fn temporary(runtime: &Path) -> PathBuf {
+    let desktop = std::fs::read_dir(runtime).unwrap().next().unwrap().unwrap().path();
+    std::fs::read_to_string(desktop.join("run/made")).unwrap().trim().into()
+}
 
 #[tokio::test]
 async fn nothing_is_left_whoever_is_killed() {
@@ -123,6 +129,8 @@ async fn nothing_is_left_whoever_is_killed() {
         let desktop = server.data("start_desktop", json!({})).await;
         let traces = Traces::of(&desktop);
         server.data("launch_program", json!({"command": ESCAPE, "wait_seconds": 60})).await;
+        let made = temporary(dir.path());
+        assert!(made.exists(), "{made:?}: {about}");
         let mut processes = processes_of(dir.path());
         assert!(
             processes.len() >= 8,
@@ -162,6 +170,7 @@ async fn nothing_is_left_whoever_is_killed() {
             server.leave().await;
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "its directory too: {about}");
+        assert!(!made.exists(), "{made:?} is left: {about}");
         traces.assert_gone();
     }
 }
