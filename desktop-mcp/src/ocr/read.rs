@@ -24,16 +24,12 @@ const SCALE: u32 = 2;
 /// Text anywhere, in no order: a screen is no page.
 const SPARSE: &str = "11";
 
-/// Reads the text in a part of the screen, or on all of it.
+/// Reads the text in a part of the screen.
 ///
 /// # Errors
 /// `not_installed`, with the package; `timed_out`; `off_screen`.
-pub async fn read_screen(desktop: &Desktop, area: Option<Rect>, language: &str) -> Result<Vec<Line>> {
+pub async fn read_screen(desktop: &Desktop, area: Rect, language: &str) -> Result<Vec<Line>> {
     find_program("tesseract")?;
-    let area = match area {
-        Some(area) => area,
-        None => desktop.eyes().run(|eyes| eyes.screen()).await?,
-    };
     let frame = desktop.eyes().run(move |eyes| eyes.look(area)).await?;
     let corner = (frame.area.x, frame.area.y);
     let picture = tokio::task::spawn_blocking(move || picture(&frame)).await.map_err(Problem::internal)??;

@@ -69,7 +69,7 @@ pub async fn find_text(desktop: &Desktop, params: FindTextParams) -> Result<Answ
         return Err(Problem::invalid("language", format!("{language:?} is no name of a language")));
     }
     let area = region(desktop, &params.region, params.picture).await?;
-    let lines = read_screen(desktop, Some(area), language).await?;
+    let lines = read_screen(desktop, area, language).await?;
     let words = params.text.trim();
     let found: Vec<Found> = if words.is_empty() {
         lines.iter().filter_map(|line| line.whole()).collect()

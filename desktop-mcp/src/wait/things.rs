@@ -3,6 +3,7 @@
 
 use crate::a11y::{Bounds, describe, shows};
 use crate::error::{Code, Problem, Result};
+use crate::geometry::Rect;
 use crate::ocr;
 use crate::see::windows;
 use crate::session::Desktop;
@@ -25,8 +26,8 @@ pub enum Thing {
     },
     /// These words in any element or title.
     Text(String),
-    /// These words in the picture of the screen.
-    Picture(String),
+    /// These words in the picture of a part of the screen.
+    Picture(String, Rect),
 }
 
 /// Waits until it is there, or until it is `gone`; what was found.
@@ -36,7 +37,7 @@ pub enum Thing {
 pub async fn thing(desktop: &Desktop, thing: &Thing, gone: bool) -> Result<Option<String>> {
     let mut happened = desktop.happenings().listen();
     let mut told = match thing {
-        Thing::Window(_) | Thing::Picture(_) => None,
+        Thing::Window(_) | Thing::Picture(..) => None,
         Thing::Element { .. } | Thing::Text(_) => Some(desktop.elements().changes().await?),
     };
     loop {
@@ -59,10 +60,8 @@ pub async fn thing(desktop: &Desktop, thing: &Thing, gone: bool) -> Result<Optio
 
 /// The next that the X server tells and that may have to do with it.
 async fn next(happened: &mut Receiver<Happened>, thing: &Thing) -> Result<()> {
-    if matches!(thing, Thing::Picture(_)) {
-        return next_paint(happened, crate::geometry::Rect::new(0, 0, u32::MAX >> 1, u32::MAX >> 1))
-            .await
-            .map(drop);
+    if let Thing::Picture(_, area) = thing {
+        return next_paint(happened, *area).await.map(drop);
     }
     loop {
         match happened.recv().await {
@@ -85,8 +84,8 @@ async fn look(desktop: &Desktop, thing: &Thing) -> Result<Option<String>> {
             Some(window) => Ok(Some(window)),
             None => element(desktop, "", words).await,
         },
-        Thing::Picture(words) => {
-            let lines = ocr::read_screen(desktop, None, ocr::ENGLISH).await?;
+        Thing::Picture(words, area) => {
+            let lines = ocr::read_screen(desktop, *area, ocr::ENGLISH).await?;
             let found = ocr::find(&lines, words);
             let view = desktop.view().whole();
             Ok(found.first().map(|found| found.told(&view)))

@@ -56,7 +56,7 @@ pub struct WaitParams {
     /// Until it is not there any more [false]
     #[serde(default)]
     gone: bool,
-    /// For still and change: only in this part, [x0, y0, x1, y1] in pixels of the picture [whole screen]
+    /// For still, change and text_in_picture: only in this part, [x0, y0, x1, y1] in pixels of the picture [whole screen]
     #[serde(default)]
     region: Vec<i32>,
     /// For still: for how long, up to 60000 [500]
@@ -118,11 +118,15 @@ async fn wait(desktop: &Desktop, params: &WaitParams, last: &mut Option<Rect>) -
         "" => Err(Problem::invalid("text", "say of which words")),
         words => Ok(words.to_owned()),
     };
+    let told = matches!(params.until, Until::Window | Until::Element | Until::Text);
+    if told && !params.region.is_empty() {
+        return Err(Problem::invalid("region", "only still, change and text_in_picture have a region"));
+    }
     let wanted = match params.until {
         Until::Still | Until::Change => return screen(desktop, params, last).await,
         Until::Window => Thing::Window(words()?),
         Until::Text => Thing::Text(words()?),
-        Until::TextInPicture => Thing::Picture(words()?),
+        Until::TextInPicture => Thing::Picture(words()?, region(desktop, &params.region, 0).await?),
         Until::Element if params.text.trim().is_empty() && params.role.trim().is_empty() => {
             return Err(Problem::invalid("text", "say which words or which role"));
         }

@@ -101,6 +101,17 @@ impl Game {
         place(&found).unwrap_or_else(|| panic!("{words:?} is not seen: {found}"))
     }
 
+    /// The place of a window, once it is there.
+    async fn window(&self, title: &str) -> [i32; 4] {
+        let wait = json!({"until": "window", "text": title, "timeout_seconds": 80});
+        self.stage.server.text("wait_for", wait).await;
+        let all = self.stage.server.data("list_windows", json!({})).await;
+        let mut all = all["windows"].as_array().unwrap().iter();
+        let frame = &all.find(|window| window["title"] == title).unwrap()["frame"];
+        let [x, y, width, height]: [i32; 4] = serde_json::from_value(frame.clone()).unwrap();
+        [x, y, x + width, y + height]
+    }
+
     async fn click(&self, at: [i32; 2]) {
         self.computer(json!({"action": "left_click", "coordinate": at})).await;
     }
@@ -116,33 +127,37 @@ fn place(answer: &str) -> Option<[i32; 2]> {
     Some([x.parse().ok()?, y.trim_end_matches([',', '.', ')']).parse().ok()?])
 }
 
-/// The page's half, the other half, and everything.
+/// The page's half, what is above and below in it, and where the other programs have theirs. Reading a part takes as long as it is large.
 const PAGE_HALF: [i32; 4] = [660, 0, 1280, 800];
-const OTHER_HALF: [i32; 4] = [0, 0, 655, 800];
+const FORM: [i32; 4] = [660, 0, 1280, 400];
+const BELOW: [i32; 4] = [660, 400, 1280, 800];
+const BESIDE: [i32; 4] = [0, 150, 655, 650];
+const MENUS: [i32; 4] = [0, 0, 655, 300];
 
 #[tokio::test]
 async fn the_game_is_won_by_pixels_only() {
     let mut game = Game::begin().await;
     // A form.
-    let [x, y] = game.seen("Surname", PAGE_HALF).await;
+    let [x, y] = game.seen("Surname", FORM).await;
     game.click([x + 200, y]).await;
     game.computer(json!({"action": "type", "text": "Łukasz"})).await;
-    let [x, y] = game.seen("Town", PAGE_HALF).await;
+    let [x, y] = game.seen("Town", FORM).await;
     game.click([x + 200, y]).await;
     game.computer(json!({"action": "type", "text": "Ulm"})).await;
-    game.click(game.seen("Member", PAGE_HALF).await).await;
-    game.click(game.seen("Submit", PAGE_HALF).await).await;
+    game.click(game.seen("Member", FORM).await).await;
+    game.click(game.seen("Submit", FORM).await).await;
     assert_eq!(game.told().await, json!({"form": ["Łukasz", "Ulm", true]}));
     // A file, from one program to another.
     let chooser = game.chooser().await;
-    let (file, to) = (game.seen("parcel.txt", OTHER_HALF).await, game.seen("Mailbox", PAGE_HALF).await);
+    let (file, to) = (game.seen("parcel.txt", BESIDE).await, game.seen("Mailbox", PAGE_HALF).await);
     game.computer(json!({"action": "left_mouse_down", "coordinate": file})).await;
     // What is dragged covers the words there; the page says beneath them that it would take it.
+    let beneath = [660, to[1], 1280, to[1] + 200];
     let around = [[to[0] + 260, to[1]], [to[0] + 300, to[1]]];
     for at in around.iter().cycle().take(8) {
         game.computer(json!({"action": "mouse_move", "coordinate": at})).await;
         let taken =
-            json!({"until": "text_in_picture", "text": "Let go", "region": PAGE_HALF, "timeout_seconds": 5});
+            json!({"until": "text_in_picture", "text": "Let go", "region": beneath, "timeout_seconds": 5});
         if game.stage.server.text("wait_for", taken).await.starts_with("there: ") {
             break;
         }
@@ -161,13 +176,13 @@ async fn the_game_is_won_by_pixels_only() {
         &game.stage,
         &["zenity", "--question", "--title=Ask", "--text=Go on?", "--ok-label=Certainly"],
     );
-    game.click(game.seen("Certainly", [0, 0, 1280, 800]).await).await;
+    let ask = game.window("Ask").await;
+    game.click(game.seen("Certainly", ask).await).await;
     assert!(soon(question.status()).await.success());
     // A text far below.
     let mut found = None;
     for _ in 0..40 {
-        let seen =
-            game.stage.server.text("find_text", json!({"text": "Treasure", "region": PAGE_HALF})).await;
+        let seen = game.stage.server.text("find_text", json!({"text": "Treasure", "region": BELOW})).await;
         found = place(&seen);
         if found.is_some() {
             break;
@@ -184,8 +199,8 @@ async fn the_game_is_won_by_pixels_only() {
     game.there("menu", "Preferences").await;
     let window = json!({"window": "Application", "action": "move", "x": 5, "y": 40});
     game.stage.server.data("manage_window", window).await;
-    game.click(game.seen("Help", OTHER_HALF).await).await;
-    game.click(game.seen("About", OTHER_HALF).await).await;
+    game.click(game.seen("Help", MENUS).await).await;
+    game.click(game.seen("About", MENUS).await).await;
     game.there("dialog", "About").await;
     game.end().await;
 }

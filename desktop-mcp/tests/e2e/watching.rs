@@ -51,6 +51,7 @@ async fn waits_end_with_what_happens_and_a_time_out_is_an_answer() {
         (json!({"until": "still", "quiet_ms": 0}), "quiet_ms"),
         (json!({"until": "still", "timeout_seconds": 0}), "timeout_seconds"),
         (json!({"until": "change", "region": [1, 2]}), "region"),
+        (json!({"until": "window", "text": "Words", "region": [0, 0, 9, 9]}), "region"),
     ] {
         let problem = stage.server.problem("wait_for", arguments.clone()).await;
         assert_eq!(
@@ -85,6 +86,10 @@ async fn words_in_the_picture_are_found_with_their_place() {
         wait(&stage, json!({"until": "text_in_picture", "text": "hidden treasure", "timeout_seconds": 60}))
             .await;
     assert!(found.starts_with("there: \"Hidden treasure\" at "), "{found}");
+    let elsewhere = json!({"until": "text_in_picture", "text": "treasure", "region": [0, 200, 480, 320], "gone": true,
+        "timeout_seconds": 60});
+    let gone = wait(&stage, elsewhere).await;
+    assert!(gone.starts_with("gone"), "it is looked for in the region only: {gone}");
     let found = stage.server.text("find_text", json!({"text": "TREASURE"})).await;
     let (x, y) = found.split(" at ").nth(1).unwrap().split(' ').next().unwrap().split_once(',').unwrap();
     let (x, y): (i64, i64) = (x.parse().unwrap(), y.parse().unwrap());
