@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::drag::{Dropped, drag};
 use super::mouse::{Button, Direction, click, hold, press, scroll};
 use super::names::{Chord, chords};
+use super::settle::settle;
 use super::typing::{Typed, type_text};
 use crate::error::{Code, Problem, Result};
 use crate::see::{ScreenshotParams, screenshot, still};
@@ -189,11 +190,15 @@ async fn act(desktop: &Desktop, params: &ComputerParams) -> Result<String> {
         Action::Scroll => scrolled(desktop, params).await,
         Action::Key => {
             let keys = chords("text", &params.text)?;
+            settle(desktop).await?;
             desktop.hands().run(move |hands| press(hands, &keys)).await?;
             Ok(format!("Pressed {}.", params.text.trim()))
         }
         Action::HoldKey => held(desktop, params).await,
-        Action::Type => typed(type_text(desktop, &params.text).await?),
+        Action::Type => {
+            settle(desktop).await?;
+            typed(type_text(desktop, &params.text).await?)
+        }
         Action::CursorPosition => position(desktop).await,
     }
 }
@@ -261,6 +266,7 @@ async fn held(desktop: &Desktop, params: &ComputerParams) -> Result<String> {
         let message = format!("{} is not within 0 to {LONGEST_HOLD} seconds", params.duration);
         return Err(Problem::invalid("duration", message));
     }
+    settle(desktop).await?;
     hold(desktop, chord, Duration::from_secs_f64(params.duration)).await?;
     Ok(format!("Held {} for {} s.", params.text.trim(), params.duration))
 }

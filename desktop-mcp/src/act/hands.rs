@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tokio::time::Instant;
 use x11rb::connection::Connection;
 use x11rb::protocol::xkb::{ConnectionExt as _, Group, ID, SetMapAux, SetMapFlags, VMod};
 use x11rb::protocol::xproto::{
@@ -27,6 +28,8 @@ pub struct Hands {
     pub(super) spare: Spare,
     /// Buttons that are down.
     buttons: BTreeSet<u8>,
+    /// When a button was let go, unless keys have waited for what came of it.
+    clicked: Option<Instant>,
 }
 
 impl Hands {
@@ -41,7 +44,7 @@ impl Hands {
         }
         display.conn.xtest_get_version(2, 2).map_err(x_failed)?.reply().map_err(x_failed)?;
         display.conn.xkb_use_extension(1, 0).map_err(x_failed)?.reply().map_err(x_failed)?;
-        let mut hands = Self { display, spare: Spare::default(), buttons: BTreeSet::new() };
+        let mut hands = Self { display, spare: Spare::default(), buttons: BTreeSet::new(), clicked: None };
         hands.keymap()?;
         // Nobody is there yet who would have to notice.
         let common = hands.spare.give_common();
@@ -86,8 +89,14 @@ impl Hands {
             self.buttons.insert(button);
         } else {
             self.buttons.remove(&button);
+            self.clicked = Some(Instant::now());
         }
         self.fake(if down { BUTTON_PRESS_EVENT } else { BUTTON_RELEASE_EVENT }, button, 0, 0)
+    }
+
+    /// When the last click was, once.
+    pub fn take_click(&mut self) -> Option<Instant> {
+        self.clicked.take()
     }
 
     /// Buttons that are down.

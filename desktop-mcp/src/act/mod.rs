@@ -10,6 +10,7 @@ mod launch;
 mod mouse;
 mod names;
 mod plan;
+mod settle;
 mod tools;
 mod typing;
 mod windows;

@@ -20,7 +20,7 @@ pub const MOST: usize = 100_000;
 const AT_ONCE: usize = 400;
 /// After the answer: toolkits take over a changed keyboard when they are idle, or have a second connection for it. Four
 /// times as long as the answer took comes on top, because a busy machine is slow in all of this.
-const NOTICED: Duration = Duration::from_millis(120);
+pub const NOTICED: Duration = Duration::from_millis(120);
 
 /// What is known afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

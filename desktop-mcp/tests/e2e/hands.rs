@@ -15,16 +15,20 @@ struct Terminal {
 
 impl Terminal {
     async fn open(stage: &Stage) -> Self {
+        Self::placed(stage, "Terminal", "80x24").await
+    }
+
+    async fn placed(stage: &Stage, title: &str, geometry: &str) -> Self {
         let fifo: PathBuf = stage.dir.path().join("typed");
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
             .unwrap();
         let typed = pipe::OpenOptions::new().read_write(true).open_receiver(&fifo).unwrap();
         // Raw: what is typed comes as it is, without editing of lines; ready is said when nothing is echoed any more.
         let script = format!("stty raw -echo; echo ready > {0}; exec cat > {0}", fifo.display());
-        stage.launch(&format!("xterm -u8 -e sh -c '{script}'")).await;
+        stage.launch(&format!("xterm -u8 -T {title} -geometry {geometry} -e sh -c '{script}'")).await;
         let mut terminal = Self { typed };
         terminal.read("ready\n").await;
-        stage.focus("xterm").await;
+        stage.focus(title).await;
         std::fs::remove_file(fifo).unwrap();
         terminal
     }
@@ -60,6 +64,24 @@ async fn every_character_is_typed_once_on_every_keyboard() {
         assert_eq!(set["status"], "ended", "{layout}: {set}");
         terminal.type_text(&stage, &ascii).await;
         terminal.type_text(&stage, mixed).await;
+    }
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn keys_go_to_the_window_that_was_clicked_just_before() {
+    let stage = Stage::new().await;
+    let mut left = Terminal::placed(&stage, "Left", "60x10+10+50").await;
+    let mut right = Terminal::placed(&stage, "Right", "60x10+640+50").await;
+    for round in 0..40 {
+        for (terminal, x) in [(&mut left, 100), (&mut right, 740)] {
+            let click = json!({"action": "left_click", "coordinate": [x, 120]});
+            stage.server.text("computer", click).await;
+            // By text and by keys in turns.
+            let (action, text) = if round % 2 == 0 { ("type", "ab") } else { ("key", "a b") };
+            stage.server.text("computer", json!({"action": action, "text": text})).await;
+            terminal.read("ab").await;
+        }
     }
     stage.finish().await;
 }
