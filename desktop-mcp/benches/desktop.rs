@@ -16,14 +16,13 @@ use desktop_mcp::act::{Button, Direction, click, scroll, type_text};
 use desktop_mcp::geometry::Rect;
 use desktop_mcp::see::{Format, Shot, take};
 use desktop_mcp::session::{Desktop, Desktops, Wish, find_program};
-use desktop_mcp::x::Display;
 use rmcp::{
     RoleClient, ServiceExt, model::CallToolRequestParams, service::RunningService,
     transport::TokioChildProcess,
 };
 use serde_json::{Value, json};
-use x11rb::connection::Connection;
-use x11rb::protocol::xproto::{ConnectionExt as _, CreateGCAux, ImageFormat};
+
+mod work;
 
 const ROUNDS: u32 = 40;
 const SCREEN: Wish = Wish { width: 1920, height: 1080, dpi: 96 };
@@ -34,40 +33,17 @@ fn main() {
         let desktops = Desktops::kept_by(env!("CARGO_BIN_EXE_desktop-mcp").into());
         starts(&desktops).await;
         let desktop = desktops.start(SCREEN).await.unwrap();
-        paint(&Display::open(desktop.access()).unwrap());
+        let furniture = work::furnish(&desktop).await;
         println!("\n1920x1080, {ROUNDS} rounds, taken in turns");
         screenshots(&desktop).await;
+        drop((furniture, desktop));
+        desktops.stop_all().await;
+        let desktop = desktops.start(SCREEN).await.unwrap();
         input(&desktop).await;
         drop(desktop);
         desktops.stop_all().await;
         over_mcp().await;
     });
-}
-
-/// Something of many colours with edges, as pages with pictures are.
-fn paint(display: &Display) {
-    let (conn, root) = (&display.conn, display.root);
-    let gc = conn.generate_id().unwrap();
-    conn.create_gc(gc, root, &CreateGCAux::new()).unwrap();
-    let (width, rows) = (SCREEN.width, 40_u16);
-    for top in (0..SCREEN.height).step_by(usize::from(rows)) {
-        let pixel = |n: u32| {
-            let (x, y) = (n % u32::from(width), n / u32::from(width) + u32::from(top));
-            let text = x / 7 % 3 == 0 && y / 11 % 2 == 0 && (x * y) % 5 < 2;
-            let picture = (x / 400 + y / 300) % 3 == 0;
-            if text {
-                [20, 20, 20, 0]
-            } else if picture {
-                [(x / 3) as u8, (y / 2) as u8, ((x * y) >> 9) as u8, 0]
-            } else {
-                [250; 4]
-            }
-        };
-        let data: Vec<u8> = (0..u32::from(width) * u32::from(rows)).flat_map(pixel).collect();
-        conn.put_image(ImageFormat::Z_PIXMAP, root, gc, width, rows, 0, top.cast_signed(), 0, 24, &data)
-            .unwrap();
-    }
-    display.sync().unwrap();
 }
 
 async fn starts(desktops: &Desktops) {

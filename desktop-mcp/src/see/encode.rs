@@ -1,7 +1,5 @@
 //! Frames as files of pictures.
 
-use std::io::Write;
-
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -11,8 +9,9 @@ use crate::error::{Problem, Result};
 
 /// Quality of JPEG when none is asked for.
 pub const QUALITY: u8 = 80;
-/// Bytes of a piece of a PNG.
-const PIECE: usize = 1 << 20;
+
+/// How a PNG's row says that it has differences to the row above.
+const UP: u8 = 2;
 
 /// Kinds of pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
@@ -76,22 +75,32 @@ pub fn encode(frame: &Frame, format: Format, quality: u8) -> Result<Vec<u8>> {
     Ok(file)
 }
 
-/// Row by row, so that what is worked on stays in the processor's cache. Most rows of a screen are like those above them.
+/// The encoder's own writer of rows takes nearly twice as long: it hands on eight bytes at a time. Most rows of a screen
+/// are like those above them, hence differences to them; what is worked on stays in the processor's cache.
 fn png(frame: &Frame, file: &mut Vec<u8>) -> Result<()> {
-    let (width, height) = (frame.area.width, frame.area.height);
-    let mut encoder = png::Encoder::new(file, width, height);
+    let mut encoder = png::Encoder::new(file, frame.area.width, frame.area.height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_compression(png::Compression::Fast);
-    encoder.set_filter(png::Filter::Up);
-    let mut header = encoder.write_header().map_err(Problem::internal)?;
-    let mut writer = header.stream_writer_with_size(PIECE).map_err(Problem::internal)?;
-    let mut rgb = vec![0; width as usize * 3];
-    for row in frame.rows() {
-        to_rgb(row, &mut rgb);
-        writer.write_all(&rgb).map_err(Problem::internal)?;
-    }
+    let mut writer = encoder.write_header().map_err(Problem::internal)?;
+    let rows = compressed_rows(frame).map_err(Problem::internal)?;
+    writer.write_chunk(png::chunk::IDAT, &rows).map_err(Problem::internal)?;
     writer.finish().map_err(Problem::internal)
+}
+
+fn compressed_rows(frame: &Frame) -> std::io::Result<Vec<u8>> {
+    let mut compressor = fdeflate::Compressor::new(Vec::with_capacity(frame.pixels.len() / 8))?;
+    let width = frame.area.width as usize * 3;
+    let (mut above, mut current) = (vec![0_u8; width], vec![0_u8; width]);
+    let mut filtered = vec![UP; 1 + width];
+    for row in frame.rows() {
+        to_rgb(row, &mut current);
+        for ((to, now), before) in filtered[1..].iter_mut().zip(&current).zip(&above) {
+            *to = now.wrapping_sub(*before);
+        }
+        compressor.write_data(&filtered)?;
+        std::mem::swap(&mut above, &mut current);
+    }
+    compressor.finish()
 }
 
 #[cfg(test)]
@@ -100,19 +109,30 @@ mod tests {
     use crate::geometry::Rect;
 
     fn frame() -> Frame {
-        let pixels =
-            (0..64_u32 * 48).flat_map(|n| [(n % 64) as u8 * 4, (n / 64) as u8 * 5, 40, 77]).collect();
-        Frame { area: Rect::new(0, 0, 64, 48), pixels }
+        sized(64, 48)
+    }
+
+    fn sized(width: u32, height: u32) -> Frame {
+        let pixel = |n: u32| [(n % width * 4) as u8, (n / width / 2 * 5) as u8, 40, 77];
+        Frame { area: Rect::new(0, 0, width, height), pixels: (0..width * height).flat_map(pixel).collect() }
     }
 
     #[test]
-    fn png_and_webp_are_exact() {
+    fn png_is_exact_whatever_its_sides() {
+        for (width, height) in [(1, 1), (1, 9), (2, 3), (3, 2), (5, 4), (8, 8), (301, 77)] {
+            let frame = sized(width, height);
+            let file = encode(&frame, Format::Png, QUALITY).unwrap();
+            let mut reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().unwrap();
+            let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+            reader.next_frame(&mut pixels).unwrap();
+            reader.finish().unwrap();
+            assert_eq!(pixels, frame.rgb(), "{width}x{height}");
+        }
+    }
+
+    #[test]
+    fn webp_is_exact() {
         let frame = frame();
-        let file = encode(&frame, Format::Png, QUALITY).unwrap();
-        let mut reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().unwrap();
-        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
-        reader.next_frame(&mut pixels).unwrap();
-        assert_eq!(pixels, frame.rgb());
         let file = encode(&frame, Format::Webp, QUALITY).unwrap();
         let mut decoder = image_webp::WebPDecoder::new(std::io::Cursor::new(file)).unwrap();
         let mut pixels = vec![0; decoder.output_buffer_size().unwrap()];
