@@ -28,8 +28,10 @@ pub struct Hands {
     pub(super) spare: Spare,
     /// Buttons that are down.
     buttons: BTreeSet<u8>,
-    /// When a button was let go, unless keys have waited for what came of it.
-    clicked: Option<Instant>,
+    /// Where the pointer was sent last. While a window manager holds a click back, the pointer is not there yet.
+    sent: Option<(i32, i32)>,
+    /// When and where a button was let go, unless keys have waited for what came of it.
+    clicked: Option<(Instant, Option<(i32, i32)>)>,
 }
 
 impl Hands {
@@ -44,7 +46,8 @@ impl Hands {
         }
         display.conn.xtest_get_version(2, 2).map_err(x_failed)?.reply().map_err(x_failed)?;
         display.conn.xkb_use_extension(1, 0).map_err(x_failed)?.reply().map_err(x_failed)?;
-        let mut hands = Self { display, spare: Spare::default(), buttons: BTreeSet::new(), clicked: None };
+        let mut hands =
+            Self { display, spare: Spare::default(), buttons: BTreeSet::new(), sent: None, clicked: None };
         hands.keymap()?;
         // Nobody is there yet who would have to notice.
         let common = hands.spare.give_common();
@@ -66,7 +69,8 @@ impl Hands {
     ///
     /// # Errors
     /// `desktop_ended`.
-    pub fn move_to(&self, (x, y): (i32, i32)) -> Result<()> {
+    pub fn move_to(&mut self, (x, y): (i32, i32)) -> Result<()> {
+        self.sent = Some((x, y));
         let side = |value: i32| i16::try_from(value).map_err(Problem::internal);
         self.fake(MOTION_NOTIFY_EVENT, 0, side(x)?, side(y)?)
     }
@@ -89,14 +93,18 @@ impl Hands {
             self.buttons.insert(button);
         } else {
             self.buttons.remove(&button);
-            self.clicked = Some(Instant::now());
+            self.clicked = Some((Instant::now(), self.sent));
         }
         self.fake(if down { BUTTON_PRESS_EVENT } else { BUTTON_RELEASE_EVENT }, button, 0, 0)
     }
 
-    /// When the last click was, once.
-    pub fn take_click(&mut self) -> Option<Instant> {
-        self.clicked.take()
+    /// When and where the last click was, once.
+    ///
+    /// # Errors
+    /// `desktop_ended`.
+    pub fn take_click(&mut self) -> Result<Option<(Instant, (i32, i32))>> {
+        let Some((time, place)) = self.clicked.take() else { return Ok(None) };
+        Ok(Some((time, place.map_or_else(|| self.pointer(), Ok)?)))
     }
 
     /// Buttons that are down.

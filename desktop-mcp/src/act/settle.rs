@@ -22,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// # Errors
 /// `desktop_ended`.
 pub async fn settle(desktop: &Desktop) -> Result<()> {
-    let Some(clicked) = desktop.hands().run(|hands| Ok(hands.take_click())).await? else { return Ok(()) };
-    if let Ok(focused) = timeout_at(clicked + PATIENCE, has_keyboard(desktop)).await {
+    let Some((clicked, place)) = desktop.hands().run(Hands::take_click).await? else { return Ok(()) };
+    if let Ok(focused) = timeout_at(clicked + PATIENCE, has_keyboard(desktop, place)).await {
         focused?;
     }
     let Some(focus) = desktop.hands().run(|hands| Ok(hands.focus().ok())).await? else { return Ok(()) };
@@ -35,10 +35,10 @@ pub async fn settle(desktop: &Desktop) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the window at the pointer has the keyboard.
-async fn has_keyboard(desktop: &Desktop) -> Result<()> {
+/// Waits until the window at a place has the keyboard.
+async fn has_keyboard(desktop: &Desktop, place: (i32, i32)) -> Result<()> {
     let mut happened = desktop.happenings().listen();
-    while !desktop.hands().run(is_active).await? {
+    while !desktop.hands().run(move |hands| is_active(hands, place)).await? {
         match happened.recv().await {
             Ok(Happened::Ended) | Err(RecvError::Closed) => {
                 return Err(Problem::new(Code::DesktopEnded, "the desktop has ended"));
@@ -50,9 +50,9 @@ async fn has_keyboard(desktop: &Desktop) -> Result<()> {
 }
 
 /// Whether it has; also when none is there, or a menu, which the window manager has no part in.
-fn is_active(hands: &mut Hands) -> Result<bool> {
+fn is_active(hands: &mut Hands, place: (i32, i32)) -> Result<bool> {
     let display = hands.display();
-    let at = windows_at(display, hands.pointer()?)?;
+    let at = windows_at(display, place)?;
     let all = windows(display)?;
     Ok(all.iter().find(|window| at.contains(&window.id)).is_none_or(|window| window.active))
 }
