@@ -7,6 +7,11 @@ use sandboxed_domain::sandbox::Limits;
 
 use crate::support::{PATIENCE, Place, script, time_true, wait_exit};
 
+/// A neighbour must not take longer than this beside a bomb: a machine that is busy with others counts for itself.
+fn unnoticed(alone: Duration) -> Duration {
+    Duration::from_millis(50) + alone * 3
+}
+
 /// Median of a neighbour's `true`.
 async fn neighbour(sandbox: &sandboxed_core::sandbox::Sandbox, prefix: &str) -> Duration {
     let mut times = Vec::new();
@@ -21,6 +26,7 @@ async fn neighbour(sandbox: &sandboxed_core::sandbox::Sandbox, prefix: &str) -> 
 async fn a_fork_bomb_is_refused_and_its_neighbour_does_not_notice() {
     let place = Place::new("forks");
     let sandbox = place.start().await;
+    let alone = neighbour(&sandbox, "alone").await;
     let runner = sandbox.runner();
     let mut bomb = script("bomb", "(b() { b | b & }; while :; do b; done) 2>/dev/null & exec sleep 600");
     bomb.limits = Limits { pids: Some(64), cpu_millis: Some(1000), ..Limits::default() };
@@ -30,7 +36,7 @@ async fn a_fork_bomb_is_refused_and_its_neighbour_does_not_notice() {
     assert_eq!(event, LimitEvent::ForkRefused);
 
     let typical = neighbour(&sandbox, "calm").await;
-    assert!(typical < Duration::from_millis(50), "{typical:?}");
+    assert!(typical < unnoticed(alone), "{typical:?}, alone {alone:?}");
 
     runner.stop_run("bomb", Duration::ZERO, "limit").await.unwrap();
     let ended = wait_exit(&started.dir).await;
@@ -45,6 +51,7 @@ async fn a_fork_bomb_is_refused_and_its_neighbour_does_not_notice() {
 async fn a_memory_bomb_is_killed_and_its_neighbour_does_not_notice() {
     let place = Place::new("memory");
     let sandbox = place.start().await;
+    let alone = neighbour(&sandbox, "alone").await;
     let runner = sandbox.runner();
     // Again and again, as the kernel kills only the one that grew.
     let mut bomb = script("bomb", "while :; do head -c 400m /dev/zero | tail > /dev/null; done");
@@ -55,7 +62,7 @@ async fn a_memory_bomb_is_killed_and_its_neighbour_does_not_notice() {
     assert_eq!(event, LimitEvent::OutOfMemory);
 
     let typical = neighbour(&sandbox, "calm").await;
-    assert!(typical < Duration::from_millis(50), "{typical:?}");
+    assert!(typical < unnoticed(alone), "{typical:?}, alone {alone:?}");
 
     runner.stop_run("bomb", Duration::ZERO, "limit").await.unwrap();
     wait_exit(&started.dir).await;
