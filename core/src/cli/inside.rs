@@ -10,8 +10,10 @@ use sandboxed_domain::api::{ApiError, ErrorCode};
 
 use crate::sandbox::runner_path::check_runner;
 
-/// Package and program have the same name.
-pub(super) const PROGRAMS: [&str; 4] = ["sandbox-runner", "mcp-orchestrator", "workspace-mcp", "desktop-mcp"];
+/// What every mission needs. Package and program have the same name.
+pub(super) const NEEDED: &[&str] = &["sandbox-runner", "mcp-orchestrator"];
+/// Tools that missions may select.
+pub(super) const SELECTABLE: &[&str] = &["workspace-mcp", "desktop-mcp"];
 /// Lines of a failed build that are shown.
 const SHOWN_LINES: usize = 30;
 
@@ -34,13 +36,16 @@ pub(super) fn find(program: &str) -> Result<PathBuf, ApiError> {
     }
 }
 
-/// Builds what is missing or old, and puts it in place. `say` hears what is done; nothing outside of a checkout.
-pub(super) fn build(say: &dyn Fn(&str)) -> Result<(), ApiError> {
+/// Builds what is missing or old of these, and puts it in place. `say` hears what is done; nothing outside of a checkout.
+pub(super) fn build<'a>(
+    programs: impl IntoIterator<Item = &'a &'a str>,
+    say: &dyn Fn(&str),
+) -> Result<(), ApiError> {
     let own = std::env::current_exe().map_err(|e| failed(format!("where is this program? {e}")))?;
     let Some(checkout) = Checkout::find(&own) else { return Ok(()) };
     let directory = directory()?;
     fs::create_dir_all(&directory).map_err(|e| failed(format!("{}: {e}", directory.display())))?;
-    for program in PROGRAMS {
+    for program in programs {
         checkout.build(program, say)?;
         let built = checkout.target.join(&checkout.profile).join(program);
         if put(&built, &directory.join(program)).map_err(|e| failed(format!("{}: {e}", built.display())))? {

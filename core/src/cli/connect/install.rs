@@ -55,7 +55,7 @@ pub(in crate::cli) fn commands() -> Vec<String> {
 
 /// The orchestrator, wherever it may be found; as an absolute path that a client can start from anywhere.
 fn program() -> Result<PathBuf, ApiError> {
-    inside::build(&|text| out::say(text))?;
+    inside::build(inside::NEEDED.iter().chain(inside::SELECTABLE), &|text| out::say(text))?;
     let beside = std::env::current_exe().ok().map(|own| own.with_file_name("mcp-orchestrator"));
     inside::find("mcp-orchestrator").or_else(|error| beside.filter(|path| path.is_file()).ok_or(error))
 }

@@ -39,7 +39,8 @@ pub(super) async fn all() -> Vec<Check> {
     };
     found.push(procps());
     // The runner is in the sandbox's list.
-    found.extend(["mcp-orchestrator", "workspace-mcp", "desktop-mcp"].map(program));
+    found.push(program("mcp-orchestrator"));
+    found.extend(inside::SELECTABLE.iter().map(|name| program(name)));
     found.push(slots());
     found.extend(desktop::checks());
     found.push(npm());
