@@ -233,11 +233,19 @@ fn changed(change: &Change, whole: &Mapping) -> String {
     }
 }
 
+/// Whole or not at all; what is there already is left alone.
 fn write(file: &str, bytes: &[u8]) -> Result<PathBuf> {
-    let failed = |error| Problem::system("write", file, error).field("file");
+    let failed = |error: std::io::Error| {
+        let absent = error.kind() == std::io::ErrorKind::NotFound;
+        let problem = Problem::system("write", file, error).field("file");
+        if absent { problem.hint("make its directory first, or choose another") } else { problem }
+    };
     let path = std::path::absolute(file).map_err(failed)?;
-    let made = std::fs::OpenOptions::new().write(true).create_new(true).open(&path);
-    made.and_then(|mut made| made.write_all(bytes)).map_err(failed)?;
+    let mut made = std::fs::OpenOptions::new().write(true).create_new(true).open(&path).map_err(failed)?;
+    made.write_all(bytes).map_err(|error| {
+        let _ = std::fs::remove_file(&path);
+        failed(error)
+    })?;
     Ok(path)
 }
 
@@ -262,5 +270,23 @@ pub fn entry(window: WindowView, whole: &Mapping) -> WindowEntry {
         frame: [frame.x.into(), frame.y.into(), frame.width.into(), frame.height.into()],
         active: window.active,
         states: window.states,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_takes_no_other_files_place_and_says_that_its_directory_is_absent() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = |name: &str| dir.path().join(name).display().to_string();
+        assert_eq!(std::fs::read(write(&name("shot.png"), b"one").unwrap()).unwrap(), b"one");
+        let taken = write(&name("shot.png"), b"two").unwrap_err();
+        assert_eq!(taken.code, crate::error::Code::AlreadyExists);
+        assert_eq!(std::fs::read(name("shot.png")).unwrap(), b"one");
+        let absent = write(&name("no/shot.png"), b"one").unwrap_err();
+        assert_eq!(absent.code, crate::error::Code::NotFound);
+        assert!(absent.hint.contains("directory"), "{absent:?}");
     }
 }
