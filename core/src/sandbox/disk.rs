@@ -29,8 +29,9 @@ const IMAGE: &str = "image";
 /// Programs that are needed, and the package of each.
 const PROGRAMS: [(&str, &str); 4] =
     [("mkfs.ext4", "e2fsprogs"), ("e2fsck", "e2fsprogs"), ("resize2fs", "e2fsprogs"), ("mount", "mount")];
-/// How often and after which pauses a device is looked for that should be gone.
-const LET_GO_LOOKS: u32 = 50;
+/// How often and after which pauses it is tried to have a disk to oneself. A sandbox that begins elsewhere has all mounts
+/// of the host for a moment, and one that has ended goes in its time.
+const LET_GO_LOOKS: u32 = 150;
 const LET_GO_PAUSE: Duration = Duration::from_millis(20);
 /// Where the host's programs of that kind are.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -99,23 +100,27 @@ impl Disk {
     /// Unmounts it where nobody stands in it. Whether it is mounted nowhere then: a sandbox that runs has it among its own
     /// mounts, and so has the device.
     fn is_let_go(&self, image: &Path) -> Result<bool, SandboxError> {
-        if self.is_mounted()? {
-            match umount2(&self.at, MntFlags::UMOUNT_NOFOLLOW) {
-                Err(Errno::EBUSY) => return Ok(false),
-                gone => gone.map_err(|errno| SandboxError::io("unmount", &self.at)(errno.into()))?,
-            }
-        }
         let image = fs::canonicalize(image).map_err(SandboxError::io("find", image))?;
-        let mut left = LET_GO_LOOKS;
-        while has_device(&image) {
-            if left == 0 {
-                return Ok(false);
+        for _ in 0..LET_GO_LOOKS {
+            if self.is_unmounted()? && !has_device(&image) {
+                return Ok(true);
             }
-            // The kernel takes the device away a little later, and tells nobody.
+            // The kernel tells nobody when either is over.
             std::thread::sleep(LET_GO_PAUSE);
-            left -= 1;
         }
-        Ok(true)
+        Ok(false)
+    }
+
+    /// Unmounts it unless somebody stands in it. Whether it is.
+    fn is_unmounted(&self) -> Result<bool, SandboxError> {
+        if !self.is_mounted()? {
+            return Ok(true);
+        }
+        match umount2(&self.at, MntFlags::UMOUNT_NOFOLLOW) {
+            Ok(()) => Ok(true),
+            Err(Errno::EBUSY) => Ok(false),
+            Err(errno) => Err(SandboxError::io("unmount", &self.at)(errno.into())),
+        }
     }
 
     /// An image has its name only when it is whole.
