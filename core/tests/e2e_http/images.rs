@@ -16,7 +16,7 @@ use crate::raw::Http;
 use crate::support::Daemon;
 use crate::terminal::AtTerminal;
 
-const SPACES: &str = "/api/workspaces";
+pub const SPACES: &str = "/api/workspaces";
 
 /// The command line with nobody at a terminal.
 pub fn cli(daemon: &Daemon, arguments: &[&str]) -> Output {
@@ -29,7 +29,7 @@ pub fn cli(daemon: &Daemon, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn template(daemon: &Daemon, name: &str, text: &str) {
+pub fn template(daemon: &Daemon, name: &str, text: &str) {
     let templates = daemon.data().join("library/templates");
     std::fs::create_dir_all(&templates).unwrap();
     std::fs::write(templates.join(format!("{name}.toml")), text).unwrap();
@@ -38,10 +38,14 @@ fn template(daemon: &Daemon, name: &str, text: &str) {
 /// Behind a proxy that refuses everything the build soon fails, which is enough to see how far it is.
 #[tokio::test(flavor = "multi_thread")]
 async fn exec_tells_of_the_image_that_it_waits_for_and_never_among_its_data() {
+    let mut daemon = Daemon::start().await;
+    let http = Http::new(daemon.settings());
+    http.post(SPACES, json!({"name": "plain"})).await.ok();
+    http.post(&format!("{SPACES}/plain/start"), json!({})).await.ok();
     let proxy = Proxy::start().await;
     proxy.answer.notify_one();
-    let daemon = Daemon::start_with(&[("http_proxy", &proxy.url())]).await;
-    let http = Http::new(daemon.settings());
+    daemon.set("http_proxy", &proxy.url());
+    daemon.restart().await;
     template(&daemon, "odd", "packages = [\"no-such-package-anywhere\"]\n");
     http.post(SPACES, json!({"name": "odd", "template": "odd"})).await.ok();
     let arguments = ["workspace", "exec", "odd", "--", "echo", "data"];
@@ -54,25 +58,23 @@ async fn exec_tells_of_the_image_that_it_waits_for_and_never_among_its_data() {
     assert_eq!(stderr.matches("making the image of odd first").count(), 1, "{stderr}");
     assert!(!stderr.contains('%'), "{stderr}");
     // Of one that is there nothing has to be told.
-    http.post(SPACES, json!({"name": "plain"})).await.ok();
-    http.post(&format!("{SPACES}/plain/start"), json!({})).await.ok();
     let piped = cli(&daemon, &["workspace", "exec", "plain", "--", "echo", "data"]);
     assert_eq!((piped.stdout.as_slice(), piped.stderr.as_slice()), (&b"data\n"[..], &b""[..]));
     daemon.finish().await;
 }
 
 /// A proxy that writes down who asks it for what, and refuses all of it; ends when dropped.
-struct Proxy {
+pub struct Proxy {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<(String, String)>>>,
     asked: Arc<Notify>,
     /// Answers go out when it is told.
-    answer: Arc<Notify>,
+    pub answer: Arc<Notify>,
     serving: tokio::task::AbortHandle,
 }
 
 impl Proxy {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (seen, asked, answer) = <(Arc<Mutex<Vec<_>>>, Arc<Notify>, Arc<Notify>)>::default();
@@ -88,12 +90,12 @@ impl Proxy {
     }
 
     /// Its address with a password.
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("http://apt:{PASSWORD}@{}", self.address)
     }
 
     /// What was asked for, with the authorization that came along.
-    fn requests(&self) -> Vec<(String, String)> {
+    pub fn requests(&self) -> Vec<(String, String)> {
         self.seen.lock().unwrap().clone()
     }
 }
@@ -104,7 +106,7 @@ impl Drop for Proxy {
     }
 }
 
-const PASSWORD: &str = "pr0xy-s3cret";
+pub const PASSWORD: &str = "pr0xy-s3cret";
 
 /// One connection: each request is answered once that is allowed. Ends when apt does.
 async fn refuse(stream: TcpStream, seen: &Mutex<Vec<(String, String)>>, asked: &Notify, answer: &Notify) {

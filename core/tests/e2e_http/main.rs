@@ -12,6 +12,8 @@ mod images;
 #[cfg(test)]
 mod missions;
 #[cfg(test)]
+mod proxies;
+#[cfg(test)]
 #[path = "../raw/mod.rs"]
 mod raw;
 #[cfg(test)]

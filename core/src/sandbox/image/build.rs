@@ -1,6 +1,7 @@
 //! The build itself: mmdebstrap, else debootstrap, in mount and process namespaces of its own, so that whatever is
 //! killed, no mount and no process of it is left.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::{AsRawFd, RawFd};
@@ -9,13 +10,14 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::Flock;
-use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
+use super::alone::{alone, spawn};
 use super::progress::{BuildProgress, ProgressReader};
+use super::proxies::{Mirror, ProxyError, Said, answer_of};
 use super::recipe::ImageRecipe;
 use crate::sandbox::error::SandboxError;
 use crate::sandbox::handle::blocking;
@@ -27,6 +29,10 @@ const LEFT_OUT: [&str; 3] = ["/usr/share/man/*", "/usr/share/doc/*", "/usr/share
 const INIT_HOOK: &str = r#"unshare --net chroot "$1" /bin/sh -e < "$IMAGE_INIT_SCRIPT""#;
 /// The template's script, while it builds.
 pub(super) const SCRIPT: &str = "init.sh";
+/// Asks the script of apt's configuration for a proxy, as apt itself does.
+const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
+/// How long that script has.
+const SCRIPT_PATIENCE: Duration = Duration::from_secs(30);
 /// Lines of the log that a failure shows.
 const SHOWN_LINES: usize = 5;
 
@@ -45,13 +51,17 @@ pub(super) async fn build(
     let rootfs = dir.join("rootfs");
     let script = dir.join(SCRIPT);
     fs::write(&script, &recipe.init_script).map_err(SandboxError::io("write", &script))?;
-    let proxies = blocking(|| Ok(proxies())).await?;
-    let mut command = builder(recipe, &rootfs, proxies)?;
-    command.env("IMAGE_INIT_SCRIPT", &script);
-    let built = match spawn(&mut command, lock.as_raw_fd()) {
-        Ok(mut child) => follow(&mut child, &mut log, &log_path, patience, progress).await,
-        Err(error) => Err(error),
+    let built = async {
+        let proxies = match proxies(recipe, lock.as_raw_fd()).await {
+            Ok(proxies) => proxies,
+            Err(error) => return Err(no_way(&error, &mut log, &log_path)),
+        };
+        let mut command = builder(recipe, &rootfs, proxies)?;
+        command.env("IMAGE_INIT_SCRIPT", &script);
+        let mut child = spawn(&mut command, lock.as_raw_fd())?;
+        follow(&mut child, &mut log, &log_path, patience, progress).await
     };
+    let built = built.await;
     // In the recipe as well, so nobody needs it any more.
     let _ = fs::remove_file(&script);
     let finished = match built {
@@ -64,6 +74,17 @@ pub(super) async fn build(
     }
     progress(BuildProgress::of("done", 100));
     Ok(begun.elapsed().as_secs())
+}
+
+/// A build that did not begin, as there is no way to its mirrors.
+fn no_way(error: &ProxyError, log: &mut File, log_path: &Path) -> SandboxError {
+    // The error tells the same, so the log need not.
+    let _ = writeln!(log, "E: {error}");
+    SandboxError::ImageFailed {
+        phase: "asking for the proxy".to_owned(),
+        reason: error.to_string(),
+        log: log_path.to_owned(),
+    }
 }
 
 /// An empty directory; what an earlier build left is removed.
@@ -83,23 +104,13 @@ pub(super) async fn remove_rootfs(dir: &Path) -> Result<(), SandboxError> {
     .await
 }
 
-/// The builder's command. `--kill-child`: when `unshare` dies, everything in its process namespace does.
+/// The builder's command.
 fn builder(
     recipe: &ImageRecipe,
     rootfs: &Path,
     proxies: Vec<(String, String)>,
 ) -> Result<Command, SandboxError> {
-    let mut command = Command::new("unshare");
-    command.args([
-        "--mount",
-        "--propagation",
-        "slave",
-        "--pid",
-        "--fork",
-        "--kill-child",
-        "--mount-proc",
-        "--",
-    ]);
+    let mut command = alone("C.UTF-8");
     let packages = recipe.packages.join(",");
     if on_path("mmdebstrap") {
         command.args(["mmdebstrap", "--mode=root", "--format=directory", "--variant=minbase", "--verbose"]);
@@ -117,9 +128,7 @@ fn builder(
     } else {
         return Err(SandboxError::Unsupported { missing: vec![no_builder()] });
     }
-    // The caller's own settings must not reach into the image.
-    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C.UTF-8");
-    command.env("DEBIAN_FRONTEND", "noninteractive").envs(proxies).current_dir("/");
+    command.env("DEBIAN_FRONTEND", "noninteractive").envs(proxies);
     Ok(command)
 }
 
@@ -141,63 +150,48 @@ fn on_path(program: &str) -> bool {
     ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().any(|dir| Path::new(dir).join(program).exists())
 }
 
-/// How the host comes to its mirrors: by its environment, else as its apt is set up. In the environment, since a proxy's
-/// address may hold a password.
-fn proxies() -> Vec<(String, String)> {
-    let own =
-        |(name, _): &(String, String)| matches!(name.as_str(), "http_proxy" | "https_proxy" | "no_proxy");
-    let mut found: Vec<_> = std::env::vars().filter(own).collect();
-    let told = std::process::Command::new("apt-config").args(["dump", "Acquire"]).output();
-    let told = told.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    for (name, address) in proxies_of_apt(&told) {
-        if !found.iter().any(|(known, _)| known == name) {
-            found.push((name.to_owned(), address));
+/// How the host comes to its mirrors, as variables: a proxy's address may hold a password.
+async fn proxies(recipe: &ImageRecipe, lock: RawFd) -> Result<Vec<(String, String)>, ProxyError> {
+    let dump = Command::new("apt-config").args(["dump", "Acquire"]).stdin(Stdio::null()).output().await;
+    let dump = dump.map(|output| output.stdout).unwrap_or_default();
+    let said = Said::of(std::env::vars(), &String::from_utf8_lossy(&dump));
+    let (mirrors, mut answers) = (Mirror::all_of(&recipe.mirrors), BTreeMap::new());
+    for mirror in mirrors.iter().filter(|mirror| said.asks_script(mirror)) {
+        if let Some(answer) = ask_script(mirror, lock).await? {
+            answers.insert(mirror.clone(), answer);
         }
     }
-    found
+    said.variables(&mirrors, &answers)
 }
 
-/// `Acquire::http::Proxy "http://proxy:3128";` as `apt-config dump` has it. What is said of HTTP holds for HTTPS too
-/// unless that has a line of its own, and a host may be named that is asked directly.
-fn proxies_of_apt(dump: &str) -> Vec<(&'static str, String)> {
-    let value = |line: &str| Some(line.trim().strip_prefix('"')?.strip_suffix("\";")?.to_owned());
-    let of = |key: &str| dump.lines().find_map(|line| value(line.strip_prefix(key)?));
-    let http = of("Acquire::http::Proxy ");
-    let https = of("Acquire::https::Proxy ").or_else(|| http.clone());
-    let direct = dump.lines().filter_map(|line| {
-        let (host, said) = line.strip_prefix("Acquire::http::Proxy::")?.split_once(' ')?;
-        (value(said)? == "DIRECT").then(|| host.to_owned())
-    });
-    let direct: Vec<_> = direct.collect();
-    let direct = (!direct.is_empty()).then(|| direct.join(","));
-    // DIRECT: none, whatever else is said.
-    let address = |found: Option<String>| found.filter(|address| address.contains("://"));
-    let all = [("http_proxy", address(http)), ("https_proxy", address(https)), ("no_proxy", direct)];
-    all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+/// What the script of the host's apt answers for a mirror; none where it leaves that to the rest of the configuration.
+async fn ask_script(mirror: &Mirror, lock: RawFd) -> Result<Option<String>, ProxyError> {
+    let untold = |said: String| ProxyError::Untold { host: mirror.host.clone(), said };
+    let mut command = alone("C");
+    command.args([APT_HELPER, "auto-detect-proxy", &mirror.url]);
+    if let Some(file) = std::env::var_os("APT_CONFIG") {
+        command.env("APT_CONFIG", file);
+    }
+    let child = spawn(&mut command, lock).map_err(|error| untold(error.to_string()))?;
+    // One that is late ends with its namespace when this is dropped.
+    let output = tokio::time::timeout(SCRIPT_PATIENCE, child.wait_with_output()).await;
+    let output = output.map_err(|_| ProxyError::TimedOut {
+        host: mirror.host.clone(),
+        seconds: SCRIPT_PATIENCE.as_secs(),
+    })?;
+    let output = output.map_err(|error| untold(error.to_string()))?;
+    if output.status.success() {
+        return Ok(answer_of(&String::from_utf8_lossy(&output.stdout)));
+    }
+    // Apt's own words only: a script's may hold what is secret.
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let words: Vec<_> = stderr.lines().filter(|line| line.starts_with("E: ")).collect();
+    Err(untold(format!("{}: {}", output.status, words.join(" | "))))
 }
 
 /// The address in a `sources.list` entry.
 fn mirror_of(line: &str) -> Option<&str> {
     line.split_whitespace().find(|word| word.contains("://"))
-}
-
-fn spawn(command: &mut Command, lock: RawFd) -> Result<Child, SandboxError> {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
-    let keep_lock = move || {
-        // Ends with the daemon, and all in its process namespace with it. The thread that starts it lives as long as
-        // the daemon: it is one of the runtime's own.
-        set_pdeathsig(Signal::SIGKILL)?;
-        // SAFETY: fcntl on a descriptor that the parent holds open during the fork.
-        let kept = unsafe { libc::fcntl(lock, libc::F_SETFD, 0) };
-        if kept < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
-    };
-    // SAFETY: prctl(2) and fcntl(2) are async-signal-safe.
-    unsafe { command.pre_exec(keep_lock) }.spawn().map_err(SandboxError::io("start", Path::new("unshare")))
 }
 
 /// Reads what the builder prints until it ends, or kills its whole group when that takes too long.
@@ -310,21 +304,4 @@ fn finish(rootfs: &Path) -> Result<(), SandboxError> {
         write().map_err(SandboxError::io("write", &path))?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_proxies_of_the_hosts_apt_are_those_of_the_build() {
-        let dump = "Acquire \"\";\nAcquire::http \"\";\nAcquire::http::Proxy \"http://me:pw@proxy:3128/\";\n\
-                    Acquire::http::Proxy::local.example \"DIRECT\";\nAcquire::https::Proxy \"DIRECT\";\n";
-        let http = || ("http_proxy", "http://me:pw@proxy:3128/".to_owned());
-        let direct = || ("no_proxy", "local.example".to_owned());
-        assert_eq!(proxies_of_apt(dump), [http(), direct()]);
-        let of_http = dump.replace("Acquire::https::Proxy \"DIRECT\";\n", "");
-        assert_eq!(proxies_of_apt(&of_http), [http(), ("https_proxy", http().1), direct()]);
-        assert_eq!(proxies_of_apt(""), []);
-    }
 }

@@ -4,10 +4,14 @@
 //! - [`recipe`]: what an image is made of; its digest is the image's name, so a changed recipe is another image.
 //! - [`progress`]: how far a build is, read from what the builder prints.
 //! - [`store`]: where images are, and that only one builder makes each.
+//! - [`proxies`]: by which proxy a build comes to its mirrors.
+//! - [`alone`]: programs of a build, in namespaces of their own.
 //! - [`build`]: the build itself.
 
+mod alone;
 mod build;
 pub mod progress;
+mod proxies;
 pub mod recipe;
 pub mod sources;
 pub mod store;
