@@ -29,10 +29,12 @@ use super::view::{LONGEST_SIDE, View};
 use crate::act::{Clipboard, Hands};
 use crate::error::{Code, Problem, Result, x_failed};
 use crate::see::Eyes;
-use crate::x::{Access, Cookie, Display, Happenings, Owner};
+use crate::x::{Access, Cookie, Display, Happened, Happenings, Owner};
 
 /// Longest time of one step. Under load a step takes seconds; what takes longer does not come.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a window manager that has just come up has to answer before it is asked again; twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// To which size each screen can be made later, unless it is larger from the start. Memory is taken for all of it.
 const ROOM: (u16, u16) = (2560, 1600);
 
@@ -160,7 +162,7 @@ impl Stage {
         self.ready(keeper, self.program("dbus-daemon", argv, env.clone()), Part::Service).await.map(drop)
     }
 
-    /// It is ready when it says so in a property of the root window.
+    /// It says in a property of the root window that it is there, and is ready when it answers.
     async fn start_manager(
         &self,
         keeper: &Keeper,
@@ -179,10 +181,10 @@ impl Stage {
             while !is_managed(display)? {
                 match happened.recv().await {
                     Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(broadcast::error::RecvError::Closed) => break,
+                    Err(broadcast::error::RecvError::Closed) => return Ok(()),
                 }
             }
-            Ok(())
+            answers(happenings, &mut happened).await
         };
         tokio::select! {
             ready = ready => ready,
@@ -251,6 +253,28 @@ fn is_managed(display: &Display) -> Result<bool> {
     let Some(window) = display.numbers(display.root, check)?.first().copied() else { return Ok(false) };
     // It names itself; a number left by a manager that has gone does not.
     Ok(display.numbers(window, check).is_ok_and(|own| own.first() == Some(&window)))
+}
+
+/// Waits until a window manager answers. What it is asked while it still prepares itself is lost, and so are windows that
+/// programs show then; nothing tells the end of that, so it is asked again.
+async fn answers(happenings: &Happenings, happened: &mut broadcast::Receiver<Happened>) -> Result<()> {
+    let (mut asked, mut pause) = (Vec::new(), FIRST_PAUSE);
+    loop {
+        asked.extend(happenings.ask_manager()?);
+        let answered = async {
+            loop {
+                match happened.recv().await {
+                    Ok(Happened::Framed(window)) if asked.iter().any(|one| one.window() == window) => break,
+                    Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => break,
+                }
+            }
+        };
+        if tokio::time::timeout(pause, answered).await.is_ok() {
+            return Ok(());
+        }
+        pause *= 2;
+    }
 }
 
 fn ended_early(name: &str, exit: super::Exit, log: &Path) -> Problem {

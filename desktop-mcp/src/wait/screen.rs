@@ -24,7 +24,7 @@ pub async fn next_paint(happened: &mut Receiver<Happened>, area: Rect) -> Result
             }
             // Some were missed, or everything is new.
             Ok(Happened::Resized(_)) | Err(RecvError::Lagged(_)) => return Ok(area),
-            Ok(Happened::Windows | Happened::Clipboard | Happened::Answered(_)) => {}
+            Ok(Happened::Windows | Happened::Framed(_) | Happened::Clipboard | Happened::Answered(_)) => {}
             Ok(Happened::Ended) | Err(RecvError::Closed) => {
                 return Err(Problem::new(Code::DesktopEnded, "the desktop has ended"));
             }

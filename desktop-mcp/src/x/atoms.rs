@@ -32,6 +32,7 @@ atom_manager! {
         _NET_CLOSE_WINDOW,
         _NET_FRAME_EXTENTS,
         _NET_MOVERESIZE_WINDOW,
+        _NET_REQUEST_FRAME_EXTENTS,
         _NET_SUPPORTED,
         _NET_SUPPORTING_WM_CHECK,
         _NET_WM_NAME,

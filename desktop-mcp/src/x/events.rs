@@ -9,10 +9,10 @@ use x11rb::protocol::{
     damage::{ConnectionExt as _, ReportLevel},
     randr::{ConnectionExt as _, NotifyMask},
     xfixes::{ConnectionExt as _, SelectionEventMask},
-    xproto::{ChangeWindowAttributesAux, ConnectionExt as _, EventMask},
+    xproto::{ChangeWindowAttributesAux, ConnectionExt as _, EventMask, Window},
 };
 
-use super::{Access, Atoms, Display};
+use super::{Access, Atoms, Display, Question};
 use crate::error::{Problem, Result, x_failed};
 use crate::geometry::Rect;
 
@@ -32,13 +32,18 @@ pub enum Happened {
     Clipboard,
     /// A program has answered the question of this number whether it is there.
     Answered(u32),
+    /// The window manager has told how wide the frame of this window is.
+    Framed(Window),
     /// The X server is gone; nothing happens any more.
     Ended,
 }
 
 /// The source of happenings; clones are the same.
 #[derive(Debug, Clone)]
-pub struct Happenings(broadcast::Sender<Happened>);
+pub struct Happenings {
+    sender: broadcast::Sender<Happened>,
+    display: Arc<Display>,
+}
 
 impl Happenings {
     /// Listens to a display until its server goes.
@@ -48,7 +53,7 @@ impl Happenings {
     pub fn of(access: &Access) -> Result<Self> {
         let listener = Listener::open(access)?;
         let (sender, _) = broadcast::channel(BEHIND);
-        let happenings = Self(sender.clone());
+        let happenings = Self { sender: sender.clone(), display: Arc::clone(&listener.display) };
         let thread = thread::Builder::new().name("x-events".to_owned()).spawn(move || listener.run(&sender));
         thread.map_err(|error: io::Error| Problem::system("start", "a thread", error))?;
         Ok(happenings)
@@ -56,7 +61,16 @@ impl Happenings {
 
     /// What happens from now on. An error of the receiver means that it missed some, or [`Happened::Ended`].
     pub fn listen(&self) -> broadcast::Receiver<Happened> {
-        self.0.subscribe()
+        self.sender.subscribe()
+    }
+
+    /// Asks the window manager whether it is there; [`Happened::Framed`] of the question's window is its answer. None when
+    /// there is no window manager that answers.
+    ///
+    /// # Errors
+    /// `desktop_ended`.
+    pub fn ask_manager(&self) -> Result<Option<Question>> {
+        Question::ask(&self.display)
     }
 }
 
@@ -129,6 +143,9 @@ fn read(event: &Event, atoms: &Atoms) -> Option<Happened> {
             (protocol == atoms._NET_WM_PING).then_some(Happened::Answered(number))
         }
         Event::XfixesSelectionNotify(_) => Some(Happened::Clipboard),
+        Event::PropertyNotify(change) if change.atom == atoms._NET_FRAME_EXTENTS => {
+            Some(Happened::Framed(change.window))
+        }
         Event::PropertyNotify(_)
         | Event::ConfigureNotify(_)
         | Event::MapNotify(_)

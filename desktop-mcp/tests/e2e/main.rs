@@ -20,3 +20,4 @@ mod protocol;
 mod screen;
 mod stage;
 mod watching;
+mod windows;
