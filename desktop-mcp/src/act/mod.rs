@@ -7,6 +7,7 @@ mod drag;
 mod hands;
 mod keymap;
 mod launch;
+mod manager;
 mod mouse;
 mod names;
 mod plan;

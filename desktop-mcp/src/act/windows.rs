@@ -1,13 +1,16 @@
-//! Windows moved about: asked of the window manager, then waited for until it is so.
+//! Windows moved about: asked of the window manager, then waited for until it is so. A manager says first that a window is
+//! maximized and gives it its new size then, so it is asked whether it is done.
 
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, timeout_at};
 use x11rb::protocol::xproto::Window;
 
 use super::hands::Hands;
+use super::manager::has_caught_up;
 use crate::error::{Code, Problem, Result};
 use crate::geometry::Rect;
 use crate::see::{State, WindowView, windows};
@@ -39,6 +42,16 @@ pub enum Wish {
     Close,
 }
 
+impl Wish {
+    /// Whether the window manager alone decides; the others take the program's part in it.
+    fn is_managers(self) -> bool {
+        match self {
+            Self::Move | Self::Resize | Self::Maximize | Self::Minimize | Self::Restore => true,
+            Self::Focus | Self::Close => false,
+        }
+    }
+}
+
 /// What has become of it.
 #[derive(Debug)]
 pub enum Became {
@@ -56,14 +69,17 @@ pub enum Became {
 /// `desktop_ended`.
 pub async fn manage(desktop: &Desktop, window: WindowView, wish: Wish, place: Rect) -> Result<Became> {
     let mut happened = desktop.happenings().listen();
-    let id = window.id;
+    let (id, end) = (window.id, Instant::now() + PATIENCE);
     desktop.hands().run(move |hands| ask(hands, &window, wish, place)).await?;
+    let final_word = has_caught_up(desktop, end).await? == Some(true) && wish.is_managers();
     let waiting = async {
         loop {
-            let now = look(desktop, id).await?;
-            let done = now.as_ref().is_none_or(|now| fulfilled(now, wish, place));
-            if done {
-                return Ok(now.map_or(Became::Gone, Became::Done));
+            let Some(now) = look(desktop, id).await? else { return Ok(Became::Gone) };
+            if fulfilled(&now, wish, place) {
+                return Ok(Became::Done(now));
+            }
+            if final_word {
+                return Ok(Became::Otherwise(now));
             }
             match happened.recv().await {
                 Ok(Happened::Ended) | Err(RecvError::Closed) => {
@@ -73,7 +89,7 @@ pub async fn manage(desktop: &Desktop, window: WindowView, wish: Wish, place: Re
             }
         }
     };
-    match tokio::time::timeout(PATIENCE, waiting).await {
+    match timeout_at(end, waiting).await {
         Ok(became) => became,
         Err(_) => Ok(look(desktop, id).await?.map_or(Became::Gone, Became::Otherwise)),
     }
