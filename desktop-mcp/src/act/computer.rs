@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::drag::{Dropped, drag};
-use super::mouse::{Button, Direction, click, hold, press, scroll};
+use super::mouse::{Button, Direction, click, hold, pointer, press, scroll};
 use super::names::{Chord, chords};
 use super::settle::settle;
 use super::typing::{Typed, type_text};
@@ -199,7 +199,7 @@ async fn act(desktop: &Desktop, params: &ComputerParams) -> Result<String> {
             settle(desktop).await?;
             typed(type_text(desktop, &params.text).await?)
         }
-        Action::CursorPosition => position(desktop).await,
+        Action::CursorPosition => position(desktop, None).await,
     }
 }
 
@@ -211,27 +211,27 @@ async fn moved(desktop: &Desktop, at: (i32, i32)) -> Result<String> {
             hands.display().sync()
         })
         .await?;
-    position(desktop).await
+    position(desktop, Some(at)).await
 }
 
 async fn clicked(desktop: &Desktop, params: &ComputerParams, button: Button, times: u32) -> Result<String> {
     let (at, held) = (params.at(desktop)?, params.held()?);
     desktop.hands().run(move |hands| click(hands, at, button, times, &held)).await?;
-    position(desktop).await.map(|at| format!("Clicked. {at}"))
+    position(desktop, at).await.map(|at| format!("Clicked. {at}"))
 }
 
 async fn dragged(desktop: &Desktop, params: &ComputerParams) -> Result<String> {
     let (to, held) = (params.needed(desktop)?, params.held()?);
     let from = match params.place(desktop, "start_coordinate", &params.start_coordinate)? {
         Some(from) => from,
-        None => desktop.hands().run(|hands| hands.pointer()).await?,
+        None => pointer(desktop).await?,
     };
     let dropped = match drag(desktop, from, to, params.button, held).await? {
         Dropped::Untold => "",
         Dropped::Taken => " The program there has taken it.",
         Dropped::Refused => " The program there has not taken it.",
     };
-    position(desktop).await.map(|at| format!("Dragged.{dropped} {at}"))
+    position(desktop, Some(to)).await.map(|at| format!("Dragged.{dropped} {at}"))
 }
 
 async fn button(desktop: &Desktop, params: &ComputerParams, down: bool) -> Result<String> {
@@ -246,7 +246,7 @@ async fn button(desktop: &Desktop, params: &ComputerParams, down: bool) -> Resul
             hands.display().sync()
         })
         .await?;
-    position(desktop).await
+    position(desktop, at).await
 }
 
 async fn scrolled(desktop: &Desktop, params: &ComputerParams) -> Result<String> {
@@ -257,7 +257,7 @@ async fn scrolled(desktop: &Desktop, params: &ComputerParams) -> Result<String> 
         return Err(Problem::invalid("scroll_amount", message));
     }
     desktop.hands().run(move |hands| scroll(hands, at, direction, amount, &held)).await?;
-    position(desktop).await.map(|at| format!("Scrolled. {at}"))
+    position(desktop, at).await.map(|at| format!("Scrolled. {at}"))
 }
 
 async fn held(desktop: &Desktop, params: &ComputerParams) -> Result<String> {
@@ -286,12 +286,15 @@ fn typed(typed: Typed) -> Result<String> {
     Ok(text)
 }
 
-/// Where the pointer is, and what is held down.
-async fn position(desktop: &Desktop) -> Result<String> {
-    let ((x, y), buttons) =
-        desktop.hands().run(|hands| Ok((hands.pointer()?, hands.buttons().collect::<Vec<_>>()))).await?;
-    let (x, y) = desktop.view().whole().to_picture(x, y);
+/// Where the pointer is, and what is held down. `sent` is where this action has put it.
+async fn position(desktop: &Desktop, sent: Option<(i32, i32)>) -> Result<String> {
+    let at = pointer(desktop).await?;
+    let buttons = desktop.hands().run(|hands| Ok(hands.buttons().collect::<Vec<_>>())).await?;
+    let (x, y) = desktop.view().whole().to_picture(at.0, at.1);
     let mut text = format!("The pointer is at ({x}, {y})");
+    if sent.is_some_and(|sent| sent != at) {
+        text += ", not where it was put: a program holds it or has moved it";
+    }
     if !buttons.is_empty() {
         text += &format!(", buttons {buttons:?} are down");
     }

@@ -127,7 +127,12 @@ impl Hands {
         Ok(())
     }
 
-    /// Where the pointer is.
+    /// Where the pointer was sent last.
+    pub fn sent(&self) -> Option<(i32, i32)> {
+        self.sent
+    }
+
+    /// Where the pointer is as the X server tells it, which what is held back has not reached yet.
     ///
     /// # Errors
     /// `desktop_ended`.

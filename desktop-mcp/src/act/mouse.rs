@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::hands::Hands;
 use super::keymap::{Keymap, Stroke};
+use super::manager::has_caught_up;
 use super::names::Chord;
 use crate::error::{Code, Problem, Result};
 use crate::session::Desktop;
 use crate::x::Owner;
+
+/// How long a window manager has to let go of the pointer.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Left, middle, right, back and forward; scrolling is buttons too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, schemars::JsonSchema)]
@@ -221,6 +227,20 @@ impl Held {
         drop(self);
         hands.run(|hands| hands.display().sync()).await
     }
+}
+
+/// Where the pointer is. A window manager that looks first at a click holds back also what came after it, and the X server
+/// tells of the place before: when that is not where the pointer was sent, the manager is waited for.
+///
+/// # Errors
+/// `desktop_ended`.
+pub async fn pointer(desktop: &Desktop) -> Result<(i32, i32)> {
+    let (at, sent) = desktop.hands().run(|hands| Ok((hands.pointer()?, hands.sent()))).await?;
+    if sent.is_none_or(|sent| sent == at) {
+        return Ok(at);
+    }
+    has_caught_up(desktop, Instant::now() + PATIENCE).await?;
+    desktop.hands().run(|hands| hands.pointer()).await
 }
 
 /// Holds keys for a time.

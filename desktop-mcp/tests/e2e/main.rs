@@ -15,6 +15,7 @@ mod elements;
 mod game;
 mod hands;
 mod lifetime;
+mod pointer;
 mod programs;
 mod protocol;
 mod screen;
