@@ -58,6 +58,7 @@ impl Server {
                 Answer::data(&list_windows(&*desktops.named(&params.desktop)?).await?)?
             }
             "computer" => {
+                act::refuse_elsewhere(arguments.as_ref())?;
                 let params: ComputerParams = parse(arguments)?;
                 act::computer(&*desktops.named(&params.desktop)?, params).await?
             }

@@ -39,6 +39,14 @@ async fn a_bad_call_is_answered_with_what_is_wrong() {
         let seen = (&problem["code"], &problem["field"]);
         assert_eq!(seen, (&json!(code), &json!(field)), "{tool} {arguments}");
     }
+    for (action, tool) in [("screenshot", "screenshot"), ("zoom", "screenshot"), ("wait", "wait_for")] {
+        let problem = server.problem("computer", json!({"action": action, "duration": 1})).await;
+        let advised = problem["hint"].as_str().unwrap().contains(&format!("the tool {tool}"));
+        assert!(
+            problem["code"] == "invalid_argument" && problem["field"] == "action" && advised,
+            "{problem}"
+        );
+    }
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "none of these left anything behind");
     server.leave().await;
 }
