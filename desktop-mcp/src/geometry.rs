@@ -22,6 +22,9 @@ impl Rect {
         Self { x, y, width, height }
     }
 
+    /// Holds every screen, whatever size it gets.
+    pub const EVERYWHERE: Self = Self::new(0, 0, i32::MAX.cast_unsigned(), i32::MAX.cast_unsigned());
+
     /// The column behind the last.
     pub fn right(&self) -> i32 {
         self.x.saturating_add_unsigned(self.width)
@@ -151,6 +154,7 @@ mod tests {
         assert_eq!(a.common(&b), Some(Rect::new(5, 0, 5, 5)));
         assert_eq!(a.with(&b), Rect::new(0, -5, 15, 15));
         assert_eq!(a.common(&Rect::new(10, 0, 5, 5)), None, "they only touch");
+        assert_eq!(Rect::EVERYWHERE.common(&a), Some(a));
         assert!(a.contains(9, 9) && !a.contains(10, 9) && !a.contains(-1, 0));
     }
 

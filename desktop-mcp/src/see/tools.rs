@@ -163,14 +163,24 @@ async fn area(desktop: &Desktop, params: &ScreenshotParams) -> Result<(Rect, Str
     Ok((region(desktop, &params.region, params.picture).await?, about.to_owned()))
 }
 
+/// The whole screen's picture, as the screen is now.
+///
+/// # Errors
+/// `desktop_ended`.
+pub async fn whole(desktop: &Desktop) -> Result<Mapping> {
+    let screen = desktop.eyes().run(|eyes| eyes.screen()).await?;
+    let mut view = desktop.view();
+    view.resize(screen);
+    Ok(view.whole())
+}
+
 /// The part of the screen that is meant by `[x0, y0, x1, y1]` in pixels of a picture, 0 for the whole screen's; all of it
 /// when nothing is.
 ///
 /// # Errors
 /// `invalid_argument`, `unknown_picture`, `desktop_ended`.
 pub async fn region(desktop: &Desktop, region: &[i32], picture: u32) -> Result<Rect> {
-    let screen = desktop.eyes().run(|eyes| eyes.screen()).await?;
-    desktop.view().resize(screen);
+    let screen = whole(desktop).await?.area;
     match *region {
         [] => Ok(screen),
         [x0, y0, x1, y1] if x0 < x1 && y0 < y1 => {

@@ -22,8 +22,9 @@ pub async fn next_paint(happened: &mut Receiver<Happened>, area: Rect) -> Result
                     return Ok(common);
                 }
             }
-            // Some were missed, or everything is new.
-            Ok(Happened::Resized(_)) | Err(RecvError::Lagged(_)) => return Ok(area),
+            // Everything is new, or some were missed.
+            Ok(Happened::Resized(screen)) => return Ok(area.common(&screen).unwrap_or(area)),
+            Err(RecvError::Lagged(_)) => return Ok(area),
             Ok(Happened::Windows | Happened::Framed(_) | Happened::Clipboard | Happened::Answered(_)) => {}
             Ok(Happened::Ended) | Err(RecvError::Closed) => {
                 return Err(Problem::new(Code::DesktopEnded, "the desktop has ended"));

@@ -5,7 +5,7 @@ use crate::a11y::{Bounds, describe, shows};
 use crate::error::{Code, Problem, Result};
 use crate::geometry::Rect;
 use crate::ocr;
-use crate::see::windows;
+use crate::see::{whole, windows};
 use crate::session::Desktop;
 use crate::x::Happened;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -26,7 +26,7 @@ pub enum Thing {
     },
     /// These words in any element or title.
     Text(String),
-    /// These words in the picture of a part of the screen.
+    /// These words in the picture of a part of the screen, or of all that it is by then.
     Picture(String, Rect),
 }
 
@@ -87,7 +87,7 @@ async fn look(desktop: &Desktop, thing: &Thing) -> Result<Option<String>> {
         Thing::Picture(words, area) => {
             let lines = ocr::read_screen(desktop, *area, ocr::ENGLISH).await?;
             let found = ocr::find(&lines, words);
-            let view = desktop.view().whole();
+            let view = whole(desktop).await?;
             Ok(found.first().map(|found| found.told(&view)))
         }
     }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{Thing, change, still, thing};
 use crate::error::{Code, Problem, Result};
 use crate::geometry::Rect;
-use crate::see::region;
+use crate::see::{region, whole};
 use crate::session::Desktop;
 
 /// Longest wait.
@@ -126,7 +126,7 @@ async fn wait(desktop: &Desktop, params: &WaitParams, last: &mut Option<Rect>) -
         Until::Still | Until::Change => return screen(desktop, params, last).await,
         Until::Window => Thing::Window(words()?),
         Until::Text => Thing::Text(words()?),
-        Until::TextInPicture => Thing::Picture(words()?, region(desktop, &params.region, 0).await?),
+        Until::TextInPicture => Thing::Picture(words()?, part(desktop, &params.region).await?),
         Until::Element if params.text.trim().is_empty() && params.role.trim().is_empty() => {
             return Err(Problem::invalid("text", "say which words or which role"));
         }
@@ -136,14 +136,20 @@ async fn wait(desktop: &Desktop, params: &WaitParams, last: &mut Option<Rect>) -
     Ok(found.map_or_else(|| "gone".to_owned(), |found| format!("there: {found}")))
 }
 
+/// The part of the screen that is meant. All of it may have another size by then.
+async fn part(desktop: &Desktop, given: &[i32]) -> Result<Rect> {
+    let area = region(desktop, given, 0).await?;
+    Ok(if given.is_empty() { Rect::EVERYWHERE } else { area })
+}
+
 async fn screen(desktop: &Desktop, params: &WaitParams, last: &mut Option<Rect>) -> Result<String> {
     if params.gone {
         return Err(Problem::invalid("gone", "only a window, element or text can be gone"));
     }
-    let area = region(desktop, &params.region, 0).await?;
+    let area = part(desktop, &params.region).await?;
     if params.until == Until::Change {
         let places = change(desktop, area).await?;
-        let whole = desktop.view().whole();
+        let whole = whole(desktop).await?;
         let places: Vec<_> = places.iter().map(|place| bounds(whole.rect_to_picture(*place))).collect();
         return Ok(format!("changed: {}", places.join(", ")));
     }
@@ -163,6 +169,7 @@ fn instead(desktop: &Desktop, params: &WaitParams, last: Option<Rect>) -> String
     let whole = desktop.view().whole();
     match (params.until, last) {
         (Until::Still, Some(last)) => {
+            let last = last.common(&whole.area).unwrap_or(last);
             let place = bounds(whole.rect_to_picture(last));
             format!(
                 "the screen goes on changing, last at {place}; a smaller quiet_ms or another region may do"

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
+use crate::lifetime::{name_of, processes_of};
 use crate::programs::Program;
 use crate::stage::{Stage, soon};
 
@@ -75,6 +76,30 @@ async fn a_screen_that_changes_all_the_time_is_not_still_and_its_change_has_a_pl
     assert!(busy.starts_with("timeout after 2 s: the screen goes on changing, last at ["), "{busy}");
     let corner = wait(&stage, json!({"until": "still", "region": [0, 0, 8, 8], "quiet_ms": 300})).await;
     assert!(corner.starts_with("still"), "nothing is painted in the corner: {corner}");
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn a_wait_for_the_whole_screen_goes_on_with_its_new_size() {
+    let stage = Stage::sized(json!({"width": 320, "height": 240})).await;
+    let words = json!({"until": "text_in_picture", "text": "hidden treasure", "timeout_seconds": 80});
+    let found = stage.server.begin("wait_for", words).await;
+    // By then it has looked at the small screen.
+    let reads = || processes_of(stage.dir.path()).into_iter().any(|pid| name_of(pid) == "tesseract");
+    soon(async {
+        while !reads() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    stage.server.data("resize_desktop", json!({"width": 1280, "height": 800})).await;
+    let _terminal = terminal(&stage, "Hidden treasure");
+    wait(&stage, json!({"until": "window", "text": "Words", "timeout_seconds": 60})).await;
+    let aside = json!({"window": "Words", "action": "move", "x": 500, "y": 300});
+    assert_eq!(stage.server.data("manage_window", aside).await["status"], "done");
+    let found = serde_json::to_value(soon(found.await_response()).await.unwrap()).unwrap();
+    let found = found["content"][0]["text"].as_str().unwrap();
+    assert!(found.starts_with("there: \"Hidden treasure\" at "), "{found}");
     stage.finish().await;
 }
 
