@@ -218,9 +218,9 @@ fn has_device(image: &Path) -> bool {
     files.any(|file| Path::new(file.trim_end_matches('\n')) == image)
 }
 
-/// Places where something is mounted.
+/// Places where something is mounted, as this thread has it: that is what it mounts and unmounts.
 fn mounts() -> io::Result<Vec<PathBuf>> {
-    let text = fs::read_to_string("/proc/self/mountinfo")?;
+    let text = fs::read_to_string("/proc/thread-self/mountinfo")?;
     Ok(text.lines().filter_map(|line| line.split(' ').nth(4)).map(unescaped).collect())
 }
 
@@ -251,6 +251,9 @@ fn run(command: &mut Command, path: &Path) -> Result<(), SandboxError> {
 
 #[cfg(test)]
 mod tests {
+    use nix::mount::{MsFlags, mount};
+    use nix::sched::{CloneFlags, unshare};
+
     use super::*;
 
     #[test]
@@ -268,8 +271,17 @@ mod tests {
         }
     }
 
+    /// A mount namespace that nobody copies: with the host's, whatever begins elsewhere on this machine would have the
+    /// disk among its own mounts, some of it for long.
+    fn alone() {
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
+        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+        mount(None::<&str>, "/", None::<&str>, private, None::<&str>).unwrap();
+    }
+
     #[test]
     fn a_disk_bounds_what_is_on_it_survives_its_mount_and_leaves_nothing() {
+        alone();
         let dir = tempfile::tempdir().unwrap();
         let disk = Disk { home: dir.path().join("home"), at: dir.path().join("at here") };
         let _gone = Gone(&disk);
