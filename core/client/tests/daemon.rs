@@ -144,7 +144,7 @@ async fn a_daemon_that_ignores_sigterm_is_killed_after_five_seconds() {
     let process = place.start().await;
     let before = std::time::Instant::now();
     assert_eq!(daemon::stop(&place.settings).await.unwrap(), StopOutcome::Killed(process));
-    assert!((5.0..8.0).contains(&before.elapsed().as_secs_f64()), "{:?}", before.elapsed());
+    assert!((5.0..20.0).contains(&before.elapsed().as_secs_f64()), "{:?}", before.elapsed());
     assert!(!place.files().pid.exists());
 }
 

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::agents::{BOSS, Case, SOON, Stage, end_of, processes_of, processes_with};
 
-/// Interrupt, TERM and KILL together take no longer.
-const LONGEST_STOP: Duration = Duration::from_secs(8);
+/// Interrupt, TERM and KILL together take no longer: 5 s of waiting, and what a busy machine needs to do it.
+const LONGEST_STOP: Duration = Duration::from_secs(30);
 
 /// Cancels as the boss; the answer comes at once, the end soon.
 async fn cancel(stage: &Stage, id: Uuid) {

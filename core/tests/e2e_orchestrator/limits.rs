@@ -10,7 +10,8 @@ use crate::support::{Daemon, ids, script};
 
 /// Most memory of the daemon while and after a worker floods.
 const MOST_RSS_KIB: u64 = 150 * 1024;
-/// Longest median of a neighbour's exec while a bomb goes off, on a machine that has nothing else to do.
+/// How much longer than three times before the median of a neighbour's exec may be while a bomb goes off, on a machine
+/// that has nothing else to do.
 const NEIGHBOUR: Duration = Duration::from_millis(50);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,7 +109,12 @@ async fn with_neighbour(daemon: &Daemon, name: &str, limits: Limits, bomb: &str)
                 "{name}: a neighbour's exec of true: median {median:?} (before {:?}), longest {longest:?}",
                 calm[10]
             );
-            assert!(median < NEIGHBOUR.mul_f64(others), "before {:?}, then {times:?}", calm[10]);
+            // What a slow machine takes without a bomb is not its doing either.
+            assert!(
+                median < NEIGHBOUR.mul_f64(others) + calm[10] * 3,
+                "before {:?}, then {times:?}",
+                calm[10]
+            );
             return (record.status, record.terminal_reason);
         }
     }
