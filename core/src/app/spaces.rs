@@ -94,6 +94,7 @@ impl App {
         // Counted now, for the view to find.
         self.workspaces.disk_now(&row).await;
         let mut view = self.workspaces.view(&row).await;
+        view.warnings = self.workspaces.warnings(&row);
         if let Some(build) = view.build.as_mut().filter(|build| build.state == BuildState::Failed)
             && let Some(log) = build.log.clone()
         {

@@ -5,6 +5,7 @@ use std::path::absolute;
 use sandboxed_domain::api::{
     ApiError, ApplyParams, BuildState, CreateWorkspaceParams, ExecParams, ExecResponse, LayerChange,
     LayerChangeKind, Limits, NetworkMode, SandboxState, WorkspaceKind, WorkspaceUsage, WorkspaceView,
+    WorkspaceWarning,
 };
 
 use super::args::{NetworkArg, WorkspaceCreateArgs, WorkspaceExecArgs, WorkspaceVerb};
@@ -143,6 +144,13 @@ fn exit_status(answer: &ExecResponse) -> u8 {
 
 fn said(word: &str, view: &WorkspaceView) {
     out::say(&format!("workspace {} {word}", view.name));
+    for warning in &view.warnings {
+        out::say(&format!("warning: {}", told(warning)));
+    }
+}
+
+fn told(warning: &WorkspaceWarning) -> String {
+    format!("{} ({})", warning.message, warning.code.as_str())
 }
 
 fn state(view: &WorkspaceView) -> &'static str {
@@ -244,7 +252,8 @@ fn show(view: &WorkspaceView, format: Format) -> Result<(), ApiError> {
         ("inbox", format!("{}, {} of {}", view.inbox, size(fill.used_bytes), size(fill.quota_bytes))),
         ("binds", view.binds.join(" ")),
     ];
-    let rows: Vec<_> = rows.into_iter().chain(build_rows(view)).collect();
+    let warnings = view.warnings.iter().map(|warning| ("warning", told(warning)));
+    let rows: Vec<_> = rows.into_iter().chain(warnings).chain(build_rows(view)).collect();
     out::raw(&out::table(
         &rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect::<Vec<_>>(),
     ))?;

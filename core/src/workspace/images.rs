@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::Utc;
 use sandboxed_domain::api::{
-    ApiError, BuildProgress, BuildState, ErrorCode, Limits, WorkspaceBuild, WorkspaceKind,
+    ApiError, BuildProgress, BuildState, ErrorCode, Limits, WorkspaceBuild, WorkspaceKind, WorkspaceWarning,
 };
 use sandboxed_domain::harness::{find, registry};
 use sandboxed_domain::library::Library;
-use sandboxed_domain::policy::tail_at;
+use sandboxed_domain::policy::{DiskWish, disk_wish, tail_at};
 use sandboxed_domain::sandbox::{DEFAULT_TEMPLATE, Template, TemplateSources, resolve_template};
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -137,13 +137,6 @@ impl Drop for Building {
     }
 }
 
-/// The template's size of a disk, where the workspace has a smaller one. A disk can grow and not shrink, and whoever has
-/// none does not get one under what is there.
-fn larger_disk(row: &WorkspaceRow, template: &Template) -> Option<u64> {
-    let (has, wanted) = (row.spec.limits.disk_bytes?, template.limits.disk_bytes?);
-    (has > 0 && wanted > has).then_some(wanted)
-}
-
 impl Workspaces {
     /// A template with all that it extends; those of the Library go before built-in ones.
     ///
@@ -151,6 +144,16 @@ impl Workspaces {
     /// `invalid_argument` on `template`.
     pub fn template(&self, name: &str) -> Result<Template, ApiError> {
         template_in(&self.library.read(), name)
+    }
+
+    /// What the workspace's template says by now and it does not get.
+    pub fn warnings(&self, row: &WorkspaceRow) -> Vec<WorkspaceWarning> {
+        // A template that cannot be read is told of by the next build.
+        let Ok(template) = template_of(row, &self.library.read()) else { return Vec::new() };
+        match disk_wish(row.spec.limits.disk_bytes, template.limits.disk_bytes) {
+            DiskWish::Unmet(warning) => vec![warning],
+            DiskWish::Met | DiskWish::Grows(_) => Vec::new(),
+        }
     }
 
     /// Root of an image by its name.
@@ -204,7 +207,10 @@ impl Workspaces {
             blocking(move || ImageRecipe::of_template(&name, &template)).await??
         };
         *named = Some(recipe.id());
-        let disk = larger_disk(row, &template);
+        let disk = match disk_wish(row.spec.limits.disk_bytes, template.limits.disk_bytes) {
+            DiskWish::Grows(bytes) => Some(bytes),
+            DiskWish::Met | DiskWish::Unmet(_) => None,
+        };
         self.check_disk(&Limits { disk_bytes: disk, ..Limits::default() })?;
         let building = self.builds.begin(row.id, &recipe.id());
         let told = |step: BuildProgress| {

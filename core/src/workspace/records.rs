@@ -238,6 +238,7 @@ impl Workspaces {
             inbox_use: self.inbox_use(row.id).await,
             disk_bytes: self.disk_lately(row).await,
             build,
+            warnings: Vec::new(),
             limits: row.spec.limits,
             created_at: row.created_at,
         }

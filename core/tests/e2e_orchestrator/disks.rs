@@ -5,6 +5,7 @@ use std::path::Path;
 
 use sandboxed_domain::api::{
     CreateWorkspaceParams, EventBody, ExecParams, ExecResponse, Limits, StorageFolder, WorkspaceView,
+    WorkspaceWarningCode as Code,
 };
 use sandboxed_domain::mission::{MissionStatus as S, TerminalReason as R};
 use serde_json::json;
@@ -22,6 +23,10 @@ async fn made(daemon: &Daemon, name: &str, disk_bytes: Option<u64>, binds: Vec<S
 async fn sh(daemon: &Daemon, workspace: &str, text: &str) -> ExecResponse {
     let argv = ["/bin/sh", "-c", text].map(str::to_owned).into();
     daemon.client().exec(workspace, &ExecParams { argv, ..Default::default() }).await.unwrap()
+}
+
+fn codes(view: &WorkspaceView) -> Vec<Code> {
+    view.warnings.iter().map(|warning| warning.code).collect()
 }
 
 /// How often something is mounted there.
@@ -148,6 +153,7 @@ async fn a_disk_grows_with_its_template_and_never_shrinks() {
             format!("packages: [bash, ca-certificates, git, procps]\nlimits: {{ disk_bytes: {bytes} }}\n");
         fs::write(templates.join("minimal.yaml"), text).unwrap();
     };
+    made(&daemon, "plain", None, Vec::new()).await;
     write(SMALL);
     let small = made(&daemon, "small", None, Vec::new()).await;
     made(&daemon, "own", Some(3 * SMALL), Vec::new()).await;
@@ -156,7 +162,7 @@ async fn a_disk_grows_with_its_template_and_never_shrinks() {
     assert_ne!(sh(&daemon, "small", fits).await.exit_code, Some(0));
     write(4 * SMALL);
     let built = daemon.client().build_workspace("small", |_| ()).await.unwrap();
-    assert_eq!(built.limits.disk_bytes, Some(4 * SMALL));
+    assert_eq!((built.limits.disk_bytes, codes(&built)), (Some(4 * SMALL), Vec::new()));
     daemon.client().stop_workspace("small").await.unwrap();
     assert_eq!(sh(&daemon, "small", fits).await.stdout, "note\n");
     assert_eq!((mounts(Path::new(&small.root)), loops(&daemon).len()), (1, 2));
@@ -164,7 +170,13 @@ async fn a_disk_grows_with_its_template_and_never_shrinks() {
     for (name, bytes) in [("small", 4 * SMALL), ("own", 3 * SMALL)] {
         let built = daemon.client().build_workspace(name, |_| ()).await.unwrap();
         assert_eq!(built.limits.disk_bytes, Some(bytes), "{name}");
+        assert_eq!(codes(&built), [Code::DiskNotShrunk], "{name}");
     }
+    let started = daemon.client().start_workspace("small").await.unwrap();
+    assert_eq!(codes(&started), [Code::DiskNotShrunk]);
+    assert!(started.warnings[0].message.contains(&SMALL.to_string()), "{started:?}");
+    let built = daemon.client().build_workspace("plain", |_| ()).await.unwrap();
+    assert_eq!((codes(&built), built.limits.disk_bytes), (vec![Code::DiskNotMade], None));
     write(u64::MAX >> 1);
     let error = daemon.client().build_workspace("small", |_| ()).await.unwrap_err();
     assert_eq!(error.field.as_deref(), Some("limits.disk_bytes"), "{error:?}");

@@ -131,7 +131,42 @@ pub struct WorkspaceView {
     /// Its image while it is built, or why that failed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<WorkspaceBuild>,
+    /// What its template says and it does not get; only where one workspace is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<WorkspaceWarning>,
     pub created_at: DateTime<Utc>,
+}
+
+/// Which wish of its template a workspace does not get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkspaceWarningCode {
+    /// A smaller disk than it has.
+    DiskNotShrunk,
+    /// A disk of its own, where it has none.
+    DiskNotMade,
+}
+
+impl WorkspaceWarningCode {
+    /// All, in order.
+    pub const ALL: [Self; 2] = [Self::DiskNotShrunk, Self::DiskNotMade];
+
+    /// The word in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::DiskNotShrunk => "disk_not_shrunk",
+            Self::DiskNotMade => "disk_not_made",
+        }
+    }
+}
+
+/// A wish of its template that a workspace does not get, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkspaceWarning {
+    /// Which one.
+    pub code: WorkspaceWarningCode,
+    /// In words.
+    pub message: String,
 }
 
 /// Where a build is.

@@ -1,6 +1,7 @@
 //! Limits and validation rules shared by all doors.
 
 mod budget;
+mod disk;
 mod network;
 mod params;
 mod permission;
@@ -9,6 +10,7 @@ mod storage;
 mod validate;
 
 pub use budget::*;
+pub use disk::*;
 pub use network::*;
 pub use params::*;
 pub use permission::*;
