@@ -63,7 +63,7 @@ impl App {
             return Err(ApiError::invalid("argv", "contains a NUL").hint("leave the zero byte out"));
         }
         let row = self.workspace(id).await?;
-        let live = self.workspaces.ensure_running(&row, &|_| ()).await?;
+        let live = self.running(&row).await?;
         let argv = match params.argv.is_empty() {
             true => LOGIN.map(str::to_owned).into(),
             false => params.argv,

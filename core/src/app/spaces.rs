@@ -1,6 +1,7 @@
 //! Workspaces: made, shown, started, stopped, and commands run in them.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sandbox_runner::protocol::{EXIT_FILE, ExitRecord, STDERR_FILE};
@@ -109,8 +110,18 @@ impl App {
     /// Typed, never a weaker sandbox.
     pub async fn start_workspace(&self, id: &str) -> Result<WorkspaceView, ApiError> {
         let row = self.workspace(id).await?;
-        self.workspaces.ensure_running(&row, &|_| ()).await?;
+        self.running(&row).await?;
         self.show_workspace(id).await
+    }
+
+    /// The sandbox of a workspace for what is not written down as missions' runs are.
+    pub(super) async fn running(&self, row: &WorkspaceRow) -> Result<Arc<Live>, ApiError> {
+        let live = self.workspaces.ensure_running(row, &|_| ()).await?;
+        if row.spec.stands == Some(false) {
+            // What the fork stands on is on the disk before something runs in it; else a power cut would take that.
+            self.store.settle().await?;
+        }
+        Ok(live)
     }
 
     /// Builds its image, without starting it; `progress` hears each step.
@@ -174,7 +185,7 @@ impl App {
             );
         }
         let row = self.workspace(id).await?;
-        let live = self.workspaces.ensure_running(&row, &|_| ()).await?;
+        let live = self.running(&row).await?;
         let request = exec_request(&row, self.workspaces.shared_env(&row), params);
         let directory = self.workspaces.paths(row.id).run(&request.run_id);
         let begin = Instant::now();

@@ -3,7 +3,11 @@
 //!
 //! The image and the layers above it are shared; of the other workspace's own layer a frozen copy is, which is taken at
 //! the fork's first start, so it is the other's state when the worker begins. Copies live in `<data>/layers/<id>/` as
-//! `tree` and `marks`, for as long as a workspace's record names them.
+//! `tree`, `marks` and `boot`, for as long as a workspace's record names them.
+//!
+//! Neither copies nor the names of a fork's layers are synced for themselves. After a power cut a fork in which nothing
+//! has run takes its layers anew, and nothing is taken from a copy of an earlier start of the machine, which may be the
+//! half of one.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -26,6 +30,8 @@ const TRIES: u32 = 3;
 /// The copy itself, and what it was made of.
 const TREE: &str = "tree";
 const MARKS: &str = "marks";
+/// The start of the machine in which the copy was made.
+const BOOT: &str = "boot";
 
 /// The record of a fork; it has no user ids before [`save_fork`].
 ///
@@ -116,7 +122,7 @@ impl Workspaces {
             if row.spec.stands != Some(false) {
                 return Ok(row);
             }
-            // What it stands on was lost in a power cut. Nothing has run in it: a run is on the disk before it begins.
+            // What it stands on was lost in a power cut. Nothing has run in it: that is on the disk before a run begins.
             std::fs::remove_dir_all(&layer).map_err(|e| io_error(&layer, &e))?;
         }
         let wanted = Instant::now();
@@ -151,7 +157,8 @@ impl Workspaces {
         let layers = self.layers();
         let (name, copied) = {
             let earlier = earlier.clone();
-            blocking(move || freeze_into(&layers, earlier.as_deref(), &upper)).await??
+            let boot = store::clocks_now().map(|clocks| clocks.boot);
+            blocking(move || freeze_into(&layers, earlier.as_deref(), &upper, boot.as_deref())).await??
         };
         if copied {
             let (id, name) = (workspace.to_string(), name.clone());
@@ -228,9 +235,19 @@ impl Workspaces {
     }
 }
 
-/// The name of a copy of `upper`, and whether it was made now.
-fn freeze_into(layers: &Path, earlier: Option<&str>, upper: &Path) -> Result<(String, bool), ApiError> {
-    let earlier = earlier.and_then(|name| {
+/// The name of a copy of `upper`, and whether it was made now. Of an earlier copy is taken what has not changed, if it was
+/// made since the same `boot`.
+fn freeze_into(
+    layers: &Path,
+    earlier: Option<&str>,
+    upper: &Path,
+    boot: Option<&str>,
+) -> Result<(String, bool), ApiError> {
+    let of_this_boot = |name: &&str| {
+        let made = std::fs::read_to_string(layers.join(name).join(BOOT)).ok();
+        boot.is_some() && made.as_deref() == boot
+    };
+    let earlier = earlier.filter(of_this_boot).and_then(|name| {
         let marks = Marks::load(&layers.join(name).join(MARKS))?;
         Some((name, layers.join(name).join(TREE), marks))
     });
@@ -246,7 +263,9 @@ fn freeze_into(layers: &Path, earlier: Option<&str>, upper: &Path) -> Result<(St
         let name = short(Uuid::now_v7());
         let home = layers.join(&name);
         std::fs::create_dir_all(&home).map_err(|e| io_error(&home, &e))?;
-        let frozen = freeze(upper, before, &home.join(TREE)).and_then(|marks| marks.save(&home.join(MARKS)));
+        let frozen = std::fs::write(home.join(BOOT), boot.unwrap_or_default())
+            .and_then(|()| freeze(upper, before, &home.join(TREE)))
+            .and_then(|marks| marks.save(&home.join(MARKS)));
         let Err(error) = frozen else { return Ok((name, true)) };
         std::fs::remove_dir_all(&home).map_err(|e| io_error(&home, &e))?;
         if tried == TRIES {
@@ -282,15 +301,22 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (upper, layers) = (dir.path().join("upper"), dir.path().join("layers"));
         std::fs::create_dir(&upper).unwrap();
-        let (first, made) = freeze_into(&layers, None, &upper).unwrap();
+        let boot = Some("this");
+        let (first, made) = freeze_into(&layers, None, &upper, boot).unwrap();
         assert!(made);
-        let (again, made) = freeze_into(&layers, Some(&first), &upper).unwrap();
+        let (again, made) = freeze_into(&layers, Some(&first), &upper, boot).unwrap();
         assert_eq!((&again, made), (&first, false));
+        for later in [Some("next"), None] {
+            assert!(
+                freeze_into(&layers, Some(&first), &upper, later).unwrap().1,
+                "nobody knows if it is whole"
+            );
+        }
         std::fs::write(upper.join("a"), "one").unwrap();
-        let (second, made) = freeze_into(&layers, Some(&first), &upper).unwrap();
+        let (second, made) = freeze_into(&layers, Some(&first), &upper, boot).unwrap();
         assert!(made && second != first);
         // A name that leads nowhere is as none.
-        assert!(freeze_into(&layers, Some("nowhere"), &upper).unwrap().1);
+        assert!(freeze_into(&layers, Some("nowhere"), &upper, boot).unwrap().1);
         remove_others(&layers, &BTreeSet::from([second.clone()])).unwrap();
         let left: Vec<_> = std::fs::read_dir(&layers).unwrap().flatten().map(|e| e.file_name()).collect();
         assert_eq!(left, [second.as_str()]);

@@ -213,3 +213,50 @@ async fn forks_of_one_state_share_one_copy_which_goes_with_the_last() {
     assert_eq!(daemon.printed(nested.worker_id).await, "two\n20\n", "{nested:?}");
     daemon.finish().await;
 }
+
+/// What a fork stands on is on the disk with its first run. A power cut before that leaves its record as it was made, and
+/// some of a layer in which nothing has run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fork_whose_layers_were_lost_in_a_power_cut_takes_them_anew() {
+    let mut daemon = Daemon::start_with(&[("SANDBOXED_SH_MAX_PARALLEL", "1")]).await;
+    daemon.run("boss", "echo parent > /root/mark").await;
+    let gate = daemon.repo().join("gate");
+    let first = script("first", &format!("until [ -e {} ]; do sleep 0.2; done", gate.display()));
+    // It waits for the slot, so its record is as it was made.
+    let second = fork("cat /root/mark; ls /root/half", json!({}));
+    let both = ids(&daemon.create("boss", json!([first, second])).await);
+    let root = std::path::PathBuf::from(&forks(&daemon).await[0].root);
+    daemon.kill9();
+    let half = root.join("layer/upper/root");
+    std::fs::create_dir_all(&half).unwrap();
+    std::fs::write(half.join("half"), "").unwrap();
+    daemon.restart().await;
+    std::fs::write(&gate, "").unwrap();
+    daemon.wait_all("boss", &both).await;
+    assert_eq!(daemon.printed(both[1]).await, "parent\n");
+    assert!(root.join("layer/upper").is_dir() && !half.join("half").exists());
+    daemon.finish().await;
+}
+
+/// Nothing of a copy is synced: of one that was made before a power cut, parts may be missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fork_takes_nothing_of_a_copy_of_an_earlier_start_of_the_machine() {
+    let mut daemon = Daemon::start().await;
+    daemon.run("boss", "echo parent > /root/mark").await;
+    let printed = async |daemon: &Daemon| {
+        let record = daemon.run_worker("boss", fork("cat /root/mark", json!({}))).await;
+        daemon.printed(record.worker_id).await
+    };
+    // The first copy may be too close to the last change to be used again.
+    assert_eq!((printed(&daemon).await, printed(&daemon).await), ("parent\n".into(), "parent\n".into()));
+    daemon.stop().await;
+    let copies = std::fs::read_dir(daemon.data().join("layers")).unwrap().flatten();
+    for copy in copies.map(|entry| entry.path()) {
+        assert!(std::fs::metadata(copy.join("boot")).unwrap().len() > 0);
+        std::fs::write(copy.join("boot"), "another").unwrap();
+        std::fs::write(copy.join("tree/root/mark"), "").unwrap();
+    }
+    daemon.restart().await;
+    assert_eq!(printed(&daemon).await, "parent\n");
+    daemon.finish().await;
+}
