@@ -29,7 +29,7 @@ async fn browse(server: &McpServer, fragment: &str, acts: impl AsyncFnOnce(&McpS
     let command = format!("exec chromium --kiosk {}{fragment}", page.url());
     let launched = server.data("launch_program", json!({"command": command, "wait_seconds": 60})).await;
     assert_eq!(launched["status"], "window", "{launched}");
-    page.ready().await;
+    page.ready(server).await;
     acts(server, &mut page).await;
     server.data("stop_desktop", json!({"desktop": desktop["desktop"]})).await;
 }

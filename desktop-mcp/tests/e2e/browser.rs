@@ -26,7 +26,7 @@ impl Browser {
             page.url()
         );
         stage.launch(&command).await;
-        page.ready().await;
+        page.ready(&stage.server).await;
         let desktop = std::fs::read_dir(stage.dir.path()).unwrap().flatten();
         let desktop = desktop.map(|entry| entry.path().join("tmp")).find(|path| path.exists()).unwrap();
         assert!(std::fs::read_dir(desktop).unwrap().count() > 0, "what it leaves goes with the desktop");

@@ -110,7 +110,7 @@ async fn what_is_dragged_within_a_page_is_held_until_its_place_takes_it() {
     let profile = tempfile::tempdir().unwrap();
     let profile = profile.path().display();
     stage.launch(&format!("exec chromium {FLAGS} --kiosk --user-data-dir={profile} {}", page.url())).await;
-    page.ready().await;
+    page.ready(&stage.server).await;
     let drag = json!({"action": "left_click_drag", "start_coordinate": [100, 200], "coordinate": [700, 200]});
     stage.server.text("computer", drag).await;
     assert_eq!(page.next().await, json!(["dropped", "a thing"]));

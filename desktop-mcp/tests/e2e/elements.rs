@@ -91,6 +91,7 @@ async fn menus_and_dialogs_are_used_by_words() {
     assert!(chosen.ends_with("chosen: \"Green\""), "{chosen}");
     act(json!({"action": "choose", "text": "Help", "value": "About"})).await;
     there(&stage, "dialog", "About").await;
+    stage.focus("About").await;
     let snapshot = stage.server.text("snapshot", json!({})).await;
     let first = snapshot.lines().next().unwrap();
     assert!(

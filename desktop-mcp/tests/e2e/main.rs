@@ -15,6 +15,7 @@ mod elements;
 mod game;
 mod hands;
 mod lifetime;
+mod manager;
 mod pointer;
 mod programs;
 mod protocol;

@@ -8,8 +8,10 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Html;
 use axum::routing::{get, post};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
+
+use crate::mcp::{McpServer, soon};
 
 /// Longest time until a page tells what it must.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -82,10 +84,27 @@ impl Page {
         next.unwrap_or_else(|_| panic!("nothing (more) came of {about}")).unwrap()
     }
 
-    /// Waits until [`EVENTS`] is ready. A window grows to the whole screen after it has come.
-    pub async fn ready(&mut self) {
+    /// Waits until [`EVENTS`] is ready on this desktop. A window grows to the whole screen after it has come: a browser
+    /// takes it for so large when it asks for that, which is before its window manager has done it.
+    pub async fn ready(&mut self, desktop: &McpServer) {
         while self.next().await[0] != "ready" {}
+        let grown = async {
+            while !over_everything(desktop).await {
+                // Again after something has happened, or when it did before this was asked.
+                desktop.text("wait_for", json!({"until": "change", "timeout_seconds": 1})).await;
+            }
+        };
+        soon(grown).await;
     }
+}
+
+/// Whether the one window has the whole screen and the keyboard, as the window manager says.
+async fn over_everything(desktop: &McpServer) -> bool {
+    let told = desktop.data("list_windows", json!({})).await;
+    let window = &told["windows"][0];
+    window["active"] == true
+        && window["states"] == json!(["fullscreen"])
+        && window["frame"] == json!([0, 0, 1280, 800])
 }
 
 async fn event(State(sender): State<mpsc::UnboundedSender<Value>>, body: String) {
