@@ -45,7 +45,7 @@ impl Server {
             "start_desktop" => Answer::data(&session::start_desktop(desktops, parse(arguments)?).await?)?,
             "list_desktops" => {
                 let session::ListParams {} = parse(arguments)?;
-                Answer::data(&session::list_desktops(desktops))?
+                Answer::data(&session::list_desktops(desktops).await)?
             }
             "resize_desktop" => Answer::data(&session::resize_desktop(desktops, parse(arguments)?).await?)?,
             "stop_desktop" => Answer::data(&session::stop_desktop(desktops, parse(arguments)?).await?)?,

@@ -14,6 +14,11 @@ use crate::x::Happened;
 /// Exit code of a shell that did not find a command.
 const NOT_FOUND: i32 = 127;
 
+/// Most characters that are told of what a program wrote that has ended: mostly the reason is in it.
+pub const ENDED_OUTPUT: usize = 4000;
+/// And of what one wrote that runs.
+pub const RUNNING_OUTPUT: usize = 600;
+
 /// What came of a start.
 #[derive(Debug)]
 pub enum Launched {
@@ -55,7 +60,7 @@ pub async fn launch(
     };
     let launched = tokio::select! {
         window = window => Launched::Window(window?),
-        exit = started.ended() => ended(command, exit, &running.output().await)?,
+        exit = started.ended() => ended(command, exit, &running.output(ENDED_OUTPUT).await)?,
         () = tokio::time::sleep(wait) => Launched::Running,
     };
     Ok((running, launched))

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clipboard::Content;
 use super::computer::ComputerParams;
-use super::launch::{Launched, launch as start_program};
+use super::launch::{ENDED_OUTPUT, Launched, RUNNING_OUTPUT, launch as start_program};
 use super::windows::{Became, Wish, manage};
 use crate::error::{Problem, Result};
 use crate::geometry::Rect;
@@ -212,12 +212,12 @@ pub async fn launch_program(desktop: &Desktop, params: LaunchParams) -> Result<L
     let wait = Duration::from_secs_f64(params.wait_seconds);
     let (running, launched) = start_program(desktop, command, directory, &params.env, wait).await?;
     let whole = desktop.view().whole();
-    let (status, window) = match launched {
-        Launched::Window(window) => (LaunchStatus::Window, Some(entry(window, &whole))),
-        Launched::Running => (LaunchStatus::Running, None),
-        Launched::Ended(_) => (LaunchStatus::Ended, None),
+    let (status, window, output) = match launched {
+        Launched::Window(window) => (LaunchStatus::Window, Some(entry(window, &whole)), RUNNING_OUTPUT),
+        Launched::Running => (LaunchStatus::Running, None, RUNNING_OUTPUT),
+        Launched::Ended(_) => (LaunchStatus::Ended, None, ENDED_OUTPUT),
     };
-    Ok(LaunchResponse { pid: running.started().pid, status, window, output: running.output().await })
+    Ok(LaunchResponse { pid: running.started().pid, status, window, output: running.output(output).await })
 }
 
 /// `manage_window`

@@ -5,7 +5,6 @@ use std::{
     ffi::OsStr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use tokio::{io::AsyncReadExt, net::unix::pipe, sync::watch};
@@ -62,20 +61,27 @@ fn find_in(name: &str, path: &OsStr) -> Option<PathBuf> {
     std::env::split_paths(path).map(|directory| directory.join(name)).find(|file| executable(file))
 }
 
+/// Most characters of what a program of the desktop itself wrote, for an error.
+const SHOWN: usize = 600;
+
 /// The end of a program's output, for an error.
 pub fn last_words(log: &Path) -> String {
-    end_of(&String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()))
+    end_of(&String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()), SHOWN)
 }
 
-fn end_of(text: &str) -> String {
-    const SHOWN: usize = 600;
+/// At most so many characters, and a sign before them when there are more.
+fn end_of(text: &str, most: usize) -> String {
     let text = text.trim();
-    let from = text.char_indices().rev().nth(SHOWN).map_or(0, |(at, _)| at);
-    text[from..].to_owned()
+    match text.char_indices().rev().nth(most) {
+        Some((before, first)) => format!("…{}", &text[before + first.len_utf8()..]),
+        None => text.to_owned(),
+    }
 }
 
-/// Most bytes of a program's output that are kept.
-const KEPT: usize = 64 << 10;
+/// Most bytes of a program's output that are kept: four for each of the characters that are ever told.
+const KEPT: usize = 16 << 10;
+/// What is in a pipe at most, in bytes.
+const PIPE: usize = 64 << 10;
 
 /// A program that was started in a desktop.
 #[derive(Debug, Clone)]
@@ -89,6 +95,7 @@ pub struct Running {
 #[derive(Debug, Default)]
 struct Tail {
     bytes: VecDeque<u8>,
+    /// Whether all is there that the program itself has written.
     complete: bool,
 }
 
@@ -96,7 +103,7 @@ impl Running {
     /// A program that writes into a pipe, which is read for as long as anybody has its other end.
     pub(super) fn new(command: String, started: Started, pipe: pipe::Receiver) -> Self {
         let (tail, output) = watch::channel(Tail::default());
-        tokio::spawn(keep_tail(pipe, tail));
+        tokio::spawn(keep_tail(pipe, started.clone(), tail));
         Self { command, started, output }
     }
 
@@ -115,29 +122,48 @@ impl Running {
         *self.started.exit.borrow()
     }
 
-    /// The end of its output; waits a moment for what is on its way when the program has ended.
-    pub async fn output(&self) -> String {
-        const MOMENT: Duration = Duration::from_millis(200);
+    /// The end of its output, at most so many characters; all of it there when the program has ended.
+    pub async fn output(&self, most: usize) -> String {
         let mut output = self.output.clone();
         if self.exit().is_some() {
-            // A process that it left behind may keep the pipe open.
-            let _ = tokio::time::timeout(MOMENT, output.wait_for(|tail| tail.complete)).await;
+            // Without who reads it nothing more comes.
+            let _ = output.wait_for(|tail| tail.complete).await;
         }
         let bytes: Vec<u8> = output.borrow().bytes.iter().copied().collect();
-        end_of(&String::from_utf8_lossy(&bytes))
+        end_of(&String::from_utf8_lossy(&bytes), most)
     }
 }
 
-async fn keep_tail(mut pipe: pipe::Receiver, tail: watch::Sender<Tail>) {
+/// Reads what a program writes, so that it never waits for a reader, and keeps the end of it.
+async fn keep_tail(mut pipe: pipe::Receiver, mut started: Started, tail: watch::Sender<Tail>) {
     let mut piece = vec![0; 8 << 10];
-    while let Ok(length @ 1..) = pipe.read(&mut piece).await {
+    let keep = |piece: &[u8]| {
         tail.send_modify(|tail| {
-            tail.bytes.extend(&piece[..length]);
+            tail.bytes.extend(piece);
             let more = tail.bytes.len().saturating_sub(KEPT);
             tail.bytes.drain(..more);
         });
+    };
+    loop {
+        let read = tokio::select! {
+            read = pipe.read(&mut piece) => read,
+            _ = started.ended() => break,
+        };
+        let Ok(length @ 1..) = read else { break };
+        keep(&piece[..length]);
+    }
+    // What it wrote is in the pipe. What it has left behind may go on, and fill it again and again.
+    let mut left = PIPE;
+    while left > 0
+        && let Ok(length @ 1..) = rustix::io::read(&pipe, &mut piece[..])
+    {
+        keep(&piece[..length]);
+        left = left.saturating_sub(length);
     }
     tail.send_modify(|tail| tail.complete = true);
+    while let Ok(length @ 1..) = pipe.read(&mut piece).await {
+        keep(&piece[..length]);
+    }
 }
 
 #[cfg(test)]
@@ -154,5 +180,12 @@ mod tests {
         assert_eq!(find_in("tool", directory.path().as_os_str()), Some(file.clone()));
         assert_eq!(find_in(file.to_str().unwrap(), OsStr::new("")), Some(file));
         assert_eq!(find_program("no-such-program").unwrap_err().code, Code::NotInstalled);
+    }
+
+    #[test]
+    fn of_much_the_end_is_told_and_that_there_was_more() {
+        assert_eq!(end_of(" one two\n", 7), "one two");
+        assert_eq!(end_of("one tw漢", 3), "…tw漢");
+        assert_eq!(end_of("", 3), "");
     }
 }

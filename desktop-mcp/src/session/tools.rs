@@ -18,6 +18,10 @@ const DPIS: std::ops::RangeInclusive<u32> = 48..=384;
 
 /// How much of a command is told, in characters.
 const COMMAND: usize = 200;
+/// How much of what a program wrote is told in a list, in characters.
+const OUTPUT: usize = 1000;
+/// Most bytes that programs take in an answer; the newest are told.
+const PROGRAMS: usize = 24 << 10;
 
 /// Parameters of `start_desktop`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -109,6 +113,9 @@ pub struct ProgramView {
     /// How it ended, once it has
     #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<String>,
+    /// The end of what it wrote, once it has ended
+    #[serde(skip_serializing_if = "String::is_empty")]
+    output: String,
 }
 
 /// Answer of `list_desktops`.
@@ -161,7 +168,17 @@ pub fn tools() -> Result<Vec<Tool>, String> {
     ])
 }
 
-fn view(desktop: &Desktop) -> DesktopView {
+/// A desktop, with the newest of its programs that `room` has bytes for.
+async fn view(desktop: &Desktop, room: &mut usize) -> DesktopView {
+    let mut programs = Vec::new();
+    for running in desktop.programs().iter().rev() {
+        let view = program(running).await;
+        let bytes = serde_json::to_vec(&view).map_or(usize::MAX, |json| json.len());
+        let Some(left) = room.checked_sub(bytes) else { break };
+        *room = left;
+        programs.push(view);
+    }
+    programs.reverse();
     let whole = desktop.view().whole();
     DesktopView {
         desktop: desktop.id().to_owned(),
@@ -172,17 +189,16 @@ fn view(desktop: &Desktop) -> DesktopView {
         picture_height: whole.height,
         dpi: desktop.dpi(),
         running: !desktop.ended().is_cancelled(),
-        programs: desktop.programs().iter().map(program).collect(),
+        programs,
         notes: desktop.notes().to_vec(),
     }
 }
 
-fn program(running: &Running) -> ProgramView {
-    ProgramView {
-        pid: running.started().pid,
-        command: running.command().chars().take(COMMAND).collect(),
-        ended: running.exit().map(|exit| exit.to_string()),
-    }
+async fn program(running: &Running) -> ProgramView {
+    let ended = running.exit().map(|exit| exit.to_string());
+    let output = if ended.is_some() { running.output(OUTPUT).await } else { String::new() };
+    let command = running.command().chars().take(COMMAND).collect();
+    ProgramView { pid: running.started().pid, command, ended, output }
 }
 
 fn side(field: &str, value: u32) -> Result<u16> {
@@ -202,12 +218,18 @@ pub async fn start_desktop(desktops: &Desktops, params: StartParams) -> Result<D
         return Err(Problem::invalid("dpi", message));
     }
     let desktop = desktops.start(Wish { width, height, dpi: params.dpi }).await?;
-    Ok(view(&desktop))
+    let mut room = PROGRAMS;
+    Ok(view(&desktop, &mut room).await)
 }
 
 /// `list_desktops`
-pub fn list_desktops(desktops: &Desktops) -> ListResponse {
-    ListResponse { desktops: desktops.all().iter().map(|desktop| view(desktop)).collect() }
+pub async fn list_desktops(desktops: &Desktops) -> ListResponse {
+    let (mut views, mut room) = (Vec::new(), PROGRAMS);
+    for desktop in desktops.all().iter().rev() {
+        views.push(view(desktop, &mut room).await);
+    }
+    views.reverse();
+    ListResponse { desktops: views }
 }
 
 /// `resize_desktop`
@@ -218,7 +240,8 @@ pub async fn resize_desktop(desktops: &Desktops, params: ResizeParams) -> Result
     let (width, height) = (side("width", params.width)?, side("height", params.height)?);
     let desktop = desktops.named(&params.desktop)?;
     desktop.resize(width, height).await?;
-    Ok(view(&desktop))
+    let mut room = PROGRAMS;
+    Ok(view(&desktop, &mut room).await)
 }
 
 /// `stop_desktop`

@@ -14,6 +14,7 @@ mod dying;
 mod elements;
 mod game;
 mod hands;
+mod launching;
 mod lifetime;
 mod manager;
 mod pointer;
