@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::asked::{Asked, PATIENCE};
 use super::hands::Hands;
+use super::manager::has_caught_up;
 use super::mouse::{Button, Held};
 use super::names::Chord;
 use crate::error::{Code, Problem, Result};
@@ -58,6 +59,8 @@ pub async fn drag(
     let source = Asked::at(desktop, from).await?;
     let mut drag = Drag { desktop, source, to, talk, slowest: Duration::ZERO };
     let held = Held::press(desktop.hands(), held, Some((button.number(), from))).await?;
+    // A busy window manager holds the press back, and all that follows it: the source would know of no drag.
+    has_caught_up(desktop, Instant::now() + PATIENCE).await?;
     drag.catch_up().await?;
     for step in 1..=STEPS {
         tokio::time::sleep(WAY / STEPS.unsigned_abs()).await;

@@ -3,11 +3,12 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use sandboxed_testkit::page::Page;
 use serde_json::{Value, json};
 
 use crate::browser::FLAGS;
+use crate::lifetime::{name_of, processes_of};
 use crate::programs::Program;
 use crate::stage::Stage;
 
@@ -55,15 +56,16 @@ impl Texts {
     }
 
     /// Drags the text over; while it does, `slow` answers nothing for a while.
-    async fn drag_while_stopped(self, slow: impl Fn(&Self) -> &Program) {
-        slow(&self).signal(Signal::STOP);
+    async fn drag_while_stopped(self, slow: impl Fn(&Self) -> Pid) {
+        let slow = slow(&self);
+        kill_process(slow, Signal::STOP).unwrap();
         let place =
             json!({"action": "left_click_drag", "start_coordinate": [100, 150], "coordinate": [950, 300]});
         let said = {
             let mut drag = pin!(self.stage.server.text("computer", place));
             let early = tokio::time::timeout(HASTY, drag.as_mut()).await;
             assert!(early.is_err(), "it is let go while a program is busy: {early:?}");
-            slow(&self).signal(Signal::CONT);
+            kill_process(slow, Signal::CONT).unwrap();
             drag.await
         };
         assert!(said.contains("has taken it"), "{said}");
@@ -78,12 +80,25 @@ impl Texts {
 
 #[tokio::test]
 async fn what_is_dragged_is_held_until_a_slow_target_would_take_it() {
-    Texts::open().await.drag_while_stopped(|texts| &texts.to).await;
+    Texts::open().await.drag_while_stopped(|texts| pid(&texts.to)).await;
 }
 
 #[tokio::test]
 async fn a_drag_goes_on_when_a_slow_source_has_taken_the_press_in() {
-    Texts::open().await.drag_while_stopped(|texts| &texts.from).await;
+    Texts::open().await.drag_while_stopped(|texts| pid(&texts.from)).await;
+}
+
+#[tokio::test]
+async fn a_drag_goes_on_when_a_slow_window_manager_has_let_the_press_through() {
+    let manager = |texts: &Texts| {
+        let mut all = processes_of(texts.stage.dir.path()).into_iter();
+        all.find(|pid| name_of(*pid) == "openbox").unwrap()
+    };
+    Texts::open().await.drag_while_stopped(manager).await;
+}
+
+fn pid(program: &Program) -> Pid {
+    Pid::from_raw(program.0.id().unwrap().cast_signed()).unwrap()
 }
 
 /// A thing and a place for it, which thinks about the first offers. It says so when it is ready.
