@@ -15,5 +15,7 @@ mod outside;
 mod browser;
 mod client;
 mod desktop;
+mod game;
+mod inside;
 mod missions;
 mod workspace;

@@ -14,8 +14,8 @@ use crate::agents::{CLAUDECODE, CODEX, SOON, Stage, Subject, end_of, processes_o
 
 /// Longest build of the image, from a distant mirror beside other builds.
 const BUILD: Duration = Duration::from_secs(900);
-/// The template and a program that tells of its elements: one image for all tests here.
-const TEMPLATE: &str = "extends = \"browser\"\npackages = [\"gtk-3-examples\"]\n";
+/// The template, and programs that tell of their elements: one image for all tests here.
+const TEMPLATE: &str = "extends = \"browser\"\npackages = [\"gtk-3-examples\", \"zenity\"]\n";
 /// Shows what it gets, and keeps it when the line ends.
 const NOTES: &str =
     "exec xterm -T Notes -geometry 60x12+20+20 -e sh -c 'read line; echo \"$line\" > typed.txt'";

@@ -1,9 +1,10 @@
 //! What programs tell of themselves, and what is done to their elements by refs and by words.
 
 use rustix::process::Signal;
+use sandboxed_testkit::game::reference;
 use serde_json::json;
 
-use crate::programs::{Program, reference};
+use crate::programs::Program;
 use crate::stage::Stage;
 
 /// A form with a field, a secret, choices and a list; says what was filled in.

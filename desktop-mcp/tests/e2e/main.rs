@@ -1,11 +1,6 @@
 //! The built `desktop-mcp`, used by a real MCP client over its stdin and stdout as agents use it, on real X servers.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "helpers of a test may panic as the test may"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of a test may panic as the test may")]
 
 mod browser;
 mod browsing;

@@ -1,9 +1,7 @@
 //! Real programs in a desktop, started as a person would in it.
 
-use std::{
-    process::{ExitStatus, Stdio},
-    time::Duration,
-};
+use std::process::Stdio;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
@@ -37,21 +35,9 @@ impl Program {
         String::from_utf8(output.expect("it ends").unwrap().stdout).unwrap()
     }
 
-    /// How it ends.
-    pub async fn status(mut self) -> ExitStatus {
-        self.0.wait().await.unwrap()
-    }
-
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.0.id().unwrap()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
     }
-}
-
-/// The ref of the line of a snapshot that has these words.
-pub fn reference(snapshot: &str, words: &str) -> String {
-    let line = snapshot.lines().find(|line| line.contains(words));
-    let line = line.unwrap_or_else(|| panic!("no line with {words:?} in\n{snapshot}"));
-    line.split_whitespace().next().unwrap().to_owned()
 }
