@@ -10,10 +10,9 @@ use std::{
     os::unix::{fs::MetadataExt, net::UnixStream, process::CommandExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::Duration,
 };
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{
     Pid, Signal, WaitOptions, WaitStatus, getpid, getppid, set_child_subreaper,
     set_parent_process_death_signal, setsid, wait,
@@ -22,6 +21,7 @@ use rustix::process::{
 use super::ends::{Children, Signals, descendants, end_all};
 use super::guard::{fork, guard, remove};
 use super::link::{Notice, Part, Request, receive, send};
+use super::logs::Log;
 
 /// The descriptor on which a program tells that it is ready.
 const READY_FD: i32 = 3;
@@ -50,7 +50,8 @@ fn serve(socket: OwnedFd, signals: Signals, directory: &Path) -> io::Result<()> 
     set_child_subreaper(Some(getpid()))?;
     // Without its guard a desktop does not go on.
     set_parent_process_death_signal(Some(Signal::TERM))?;
-    let mut keeper = Keeper { socket, signals, children: BTreeMap::new(), socket_of_server: None };
+    let (children, logs) = (BTreeMap::new(), Vec::new());
+    let mut keeper = Keeper { socket, signals, children, logs, socket_of_server: None };
     let served = keeper.serve();
     keeper.end();
     served.and(remove(directory))
@@ -60,13 +61,15 @@ struct Keeper {
     socket: OwnedFd,
     signals: Signals,
     children: BTreeMap<i32, Part>,
+    logs: Vec<Log>,
     socket_of_server: Option<Socket>,
 }
 
 impl Keeper {
     fn serve(&mut self) -> io::Result<()> {
         loop {
-            let (spoken, signalled) = self.happens(None)?;
+            let (spoken, signalled) = self.happens()?;
+            self.logs.retain_mut(Log::take_in);
             if signalled && self.reap() {
                 return Ok(());
             }
@@ -79,11 +82,12 @@ impl Keeper {
         }
     }
 
-    /// Waits for the server's word or a signal.
-    fn happens(&self, longest: Option<Duration>) -> io::Result<(bool, bool)> {
-        let mut fds = [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&self.signals.0, PollFlags::IN)];
-        let longest = longest.map(Timespec::try_from).transpose().map_err(io::Error::other)?;
-        match poll(&mut fds, longest.as_ref()) {
+    /// Waits for the server's word, a signal, or something to be taken into a log.
+    fn happens(&self) -> io::Result<(bool, bool)> {
+        let mut fds =
+            vec![PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&self.signals.0, PollFlags::IN)];
+        fds.extend(self.logs.iter().map(|log| PollFd::new(log, PollFlags::IN)));
+        match poll(&mut fds, None) {
             Ok(_) => Ok((!fds[0].revents().is_empty(), !fds[1].revents().is_empty())),
             Err(rustix::io::Errno::INTR) => Ok((false, false)),
             Err(error) => Err(error.into()),
@@ -98,7 +102,9 @@ impl Keeper {
                 return Ok(());
             }
         };
-        let notice = match start(&argv, &env, &directory, log.as_deref(), part, fd) {
+        let output = self.output(log.as_deref(), fd);
+        let started = output.and_then(|(output, ready)| start(&argv, &env, &directory, output, part, ready));
+        let notice = match started {
             Ok(pid) => {
                 self.children.insert(pid, part);
                 Notice::Started { id, pid }
@@ -108,9 +114,28 @@ impl Keeper {
         send(self.socket.as_fd(), &notice, None)
     }
 
+    /// Where a program writes to, and on what it tells that it is ready.
+    fn output(
+        &mut self,
+        log: Option<&Path>,
+        given: Option<OwnedFd>,
+    ) -> io::Result<(OwnedFd, Option<OwnedFd>)> {
+        match (log, given) {
+            (Some(log), ready) => {
+                let (log, output) = Log::begin(log)?;
+                self.logs.push(log);
+                Ok((output, ready))
+            }
+            (None, Some(output)) => Ok((output, None)),
+            (None, None) => Err(io::Error::new(io::ErrorKind::InvalidInput, "nowhere to write to")),
+        }
+    }
+
     /// Takes in children that ended; those of others too, which came to this process when their parents ended. Whether
     /// a signal asked this process to end.
     fn reap(&mut self) -> bool {
+        // Before others hear of an end, what was written until then is there to be read.
+        self.logs.retain_mut(Log::take_in);
         let asked = self.signals.asked();
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             self.ended(pid, status);
@@ -155,17 +180,12 @@ fn start(
     argv: &[String],
     env: &BTreeMap<String, String>,
     directory: &Path,
-    log: Option<&Path>,
+    output: OwnedFd,
     part: Part,
-    given: Option<OwnedFd>,
+    ready: Option<OwnedFd>,
 ) -> io::Result<i32> {
     let (program, args) =
         argv.split_first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no program"))?;
-    let (output, ready) = match (log, given) {
-        (Some(log), ready) => (fs::OpenOptions::new().create(true).append(true).open(log)?.into(), ready),
-        (None, Some(output)) => (output, None),
-        (None, None) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "nowhere to write to")),
-    };
     let mut command = Command::new(program);
     command.args(args).env_clear().envs(env).current_dir(directory).process_group(0);
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);

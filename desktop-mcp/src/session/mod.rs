@@ -8,6 +8,7 @@ mod guard;
 mod keep;
 mod keeper;
 mod link;
+mod logs;
 mod place;
 mod programs;
 mod resize;
