@@ -33,7 +33,7 @@ async fn tell(stage: &Stage, id: Uuid) {
     assert_eq!((answer.queued, answer.position, answer.into_running_turn), (false, 0, true));
 }
 
-/// One turn, in which the words were heard once and after what the tool had printed.
+/// One turn, which ends with the words, heard once and after what the tool had printed.
 async fn heard_once(stage: &Stage, id: Uuid) {
     let record = stage.end(id).await;
     assert_eq!(end_of(&record), (S::Completed, Some(R::Done)), "{record:#?}");
@@ -41,7 +41,6 @@ async fn heard_once(stage: &Stage, id: Uuid) {
     let said = stage.conversation("second/0").await;
     assert_eq!(said.matches("mind the gap").count(), 1, "{said}");
     assert!(said.contains("opened"), "{said}");
-    assert_eq!(stage.answers(), ["first/0", "second/0"]);
     let events = stage.daemon.events(id).await;
     assert_eq!(usages(&events).len(), 1);
     let told = |event: &&sandboxed_domain::api::Event| matches!(&event.body, EventBody::UserMessage { content, queued: false, .. } if content == WORDS);
@@ -57,6 +56,7 @@ async fn a_message_is_heard_in_the_turn_that_runs() {
     tell(&stage, id).await;
     stage.open_gate(&gate).await;
     heard_once(&stage, id).await;
+    assert_eq!(stage.answers(), ["first/0", "second/0"]);
     stage.finish().await;
 }
 
@@ -70,6 +70,12 @@ async fn it_is_heard_once_when_the_daemon_dies_as_soon_as_it_has_accepted_it() {
     stage.daemon.restart().await;
     stage.open_gate(&gate).await;
     heard_once(&stage, id).await;
+    // The gate may have opened before the daemon had taken its mission up again.
+    let answers = stage.answers();
+    assert!(
+        answers == ["first/0", "second/0"] || answers == ["first/0", "first/1", "second/0"],
+        "{answers:?}"
+    );
     stage.finish().await;
 }
 
