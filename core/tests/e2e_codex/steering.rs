@@ -41,6 +41,12 @@ async fn heard_once(stage: &Stage, id: Uuid) {
     let said = stage.conversation("second/0").await;
     assert_eq!(said.matches("mind the gap").count(), 1, "{said}");
     assert!(said.contains("opened"), "{said}");
+    // The agent may have asked its model once more before it was given the words, above all after a restart.
+    let answers = stage.answers();
+    assert!(
+        answers == ["first/0", "second/0"] || answers == ["first/0", "first/1", "second/0"],
+        "{answers:?}"
+    );
     let events = stage.daemon.events(id).await;
     assert_eq!(usages(&events).len(), 1);
     let told = |event: &&sandboxed_domain::api::Event| matches!(&event.body, EventBody::UserMessage { content, queued: false, .. } if content == WORDS);
@@ -56,7 +62,6 @@ async fn a_message_is_heard_in_the_turn_that_runs() {
     tell(&stage, id).await;
     stage.open_gate(&gate).await;
     heard_once(&stage, id).await;
-    assert_eq!(stage.answers(), ["first/0", "second/0"]);
     stage.finish().await;
 }
 
