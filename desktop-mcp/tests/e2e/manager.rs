@@ -1,7 +1,6 @@
 //! A window manager that is there before it does anything: nothing that programs ask of it meanwhile may be lost.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,31 +13,21 @@ use x11rb::protocol::xproto::{
     AtomEnum, ChangeWindowAttributesAux, ConnectionExt as _, CreateWindowAux, EventMask, PropMode,
     WindowClass,
 };
-use x11rb::rust_connection::{DefaultStream, RustConnection};
 use x11rb::wrapper::ConnectionExt as _;
 use x11rb::{COPY_DEPTH_FROM_PARENT, COPY_FROM_PARENT};
 
-use crate::stage::{Server, program, socket};
+use crate::stage::{Server, connect, program};
 
 /// Says where the desktop is, in place of a window manager.
 fn script(said: &Path) -> String {
     format!("#!/bin/sh\necho \"$DISPLAY $XAUTHORITY\" > {}\nexec sleep infinity\n", said.display())
 }
 
-/// Connects to the desktop that was said.
-fn connect(said: &str) -> RustConnection {
-    let (display, authority) = said.trim().split_once(' ').unwrap();
-    let cookie = std::fs::read(authority).unwrap();
-    let cookie = cookie[cookie.len() - 16..].to_vec();
-    let (stream, _) = DefaultStream::from_unix_stream(UnixStream::connect(socket(display)).unwrap()).unwrap();
-    RustConnection::connect_to_stream_with_auth_info(stream, 0, b"MIT-MAGIC-COOKIE-1".to_vec(), cookie)
-        .unwrap()
-}
-
 /// Says that it is there, and leaves the first request until there is a second one, as openbox does with what it reads while
 /// it starts.
 fn manage(said: &str, obeys: &AtomicBool) -> anyhow::Result<()> {
-    let conn = connect(said);
+    let (display, authority) = said.trim().split_once(' ').unwrap();
+    let conn = connect(display, Path::new(authority));
     let root = conn.setup().roots[0].root;
     let asked = ChangeWindowAttributesAux::new().event_mask(EventMask::SUBSTRUCTURE_REDIRECT);
     conn.change_window_attributes(root, &asked)?.check()?;

@@ -1,6 +1,7 @@
 //! A server with a desktop, and a client that calls its tools.
 
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -8,6 +9,7 @@ pub use sandboxed_testkit::mcp::{Answer, McpServer as Server, soon};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
+use x11rb::rust_connection::{DefaultStream, RustConnection};
 
 /// The program, with a directory for its desktops.
 pub fn program(runtime: &Path) -> Command {
@@ -77,6 +79,17 @@ impl Stage {
 /// Socket of a display.
 pub fn socket(display: &str) -> PathBuf {
     format!("/tmp/.X11-unix/X{}", display.trim_start_matches(':')).into()
+}
+
+/// Connects to a desktop as its programs do.
+pub fn connect(display: &str, authority: &Path) -> RustConnection {
+    let cookie = std::fs::read(authority).unwrap();
+    // The last field of the only entry.
+    let cookie = cookie[cookie.len() - 16..].to_vec();
+    let stream = UnixStream::connect(socket(display)).unwrap();
+    let (stream, _) = DefaultStream::from_unix_stream(stream).unwrap();
+    RustConnection::connect_to_stream_with_auth_info(stream, 0, b"MIT-MAGIC-COOKIE-1".to_vec(), cookie)
+        .unwrap()
 }
 
 /// What an X server has outside of the desktop's directory. Its number may be another's soon after.

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use x11rb::connection::Connection;
 use x11rb::properties::WmSizeHints;
 use x11rb::protocol::xproto::{AtomEnum, ConnectionExt as _, PropMode, WindowClass};
-use x11rb::rust_connection::{DefaultStream, RustConnection};
+use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
 
-use crate::stage::{Stage, socket};
+use crate::stage::{Stage, connect};
 
 /// As long as is waited for what does not come.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -20,13 +20,7 @@ pub struct Window(#[expect(dead_code, reason = "held for the window's life")] Ru
 impl Window {
     pub async fn open(stage: &Stage, title: &str, hints: WmSizeHints) -> Self {
         let desktop = std::fs::read_dir(stage.dir.path()).unwrap().next().unwrap().unwrap().path();
-        let cookie = std::fs::read(desktop.join("Xauthority")).unwrap();
-        // The last field of the only entry.
-        let (name, cookie) = (b"MIT-MAGIC-COOKIE-1".to_vec(), cookie[cookie.len() - 16..].to_vec());
-        let display = stage.desktop["display"].as_str().unwrap();
-        let stream = std::os::unix::net::UnixStream::connect(socket(display)).unwrap();
-        let (stream, _) = DefaultStream::from_unix_stream(stream).unwrap();
-        let conn = RustConnection::connect_to_stream_with_auth_info(stream, 0, name, cookie).unwrap();
+        let conn = connect(stage.desktop["display"].as_str().unwrap(), &desktop.join("Xauthority"));
         let (root, window) = (conn.setup().roots[0].root, conn.generate_id().unwrap());
         let (kind, plain) = (WindowClass::INPUT_OUTPUT, Default::default());
         conn.create_window(0, window, root, 100, 100, 300, 200, 0, kind, 0, &plain).unwrap();
